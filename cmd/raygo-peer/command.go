@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+
+	"github.com/raygo/raygo/node"
+)
+
+const longHelp = `raygo-peer runs the tasks of raygo programs on this machine: it starts worker
+processes of the program's own binary, keeps objects in shared memory, and
+answers the questions of the raygo command.
+
+With no flags at all it serves: all cores, a data directory and a socket of your
+own, nothing reachable from outside this machine. When it serves it prints one
+line of JSON on stdout:
+
+  {"ready":true,"id":"…","addrs":[],"socket":"/run/user/1000/raygo/peer.sock","http":"127.0.0.1:7421"}
+
+The log goes to stderr. SIGTERM or Ctrl-C lets running tasks end (--drain-timeout)
+and stops; a second signal stops at once.
+
+Every flag has a variable (RAYGO_NUM_CPUS for --num-cpus) and a key in the YAML
+file of --config (num-cpus). A flag beats a variable, a variable beats the file.`
+
+const helpExamples = `  # a peer for this user, until Ctrl-C
+  raygo-peer
+
+  # two CPUs, 2 GiB of objects, a custom resource that bounds a kind of task
+  raygo-peer --num-cpus 2 --object-store-memory 2GiB --resources licence=1
+
+  # the same from a file
+  printf 'num-cpus: 2\nobject-store-memory: 2GiB\nresources: {licence: 1}\n' > peer.yaml
+  raygo-peer --config peer.yaml
+
+  # what this machine offers and lacks
+  raygo-peer doctor`
+
+// newCommand makes the command; started tells whether its usage was accepted.
+func newCommand(in io.Reader, out, errOut io.Writer) (cmd *cobra.Command, started func() bool) {
+	s := newSettings()
+	ran := false
+	cmd = &cobra.Command{
+		Use:               "raygo-peer",
+		Short:             "Run the tasks of raygo programs on this machine",
+		Long:              longHelp,
+		Example:           helpExamples,
+		Version:           node.Version,
+		Args:              cobra.NoArgs,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRun:  func(*cobra.Command, []string) { ran = true },
+		DisableAutoGenTag: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := fillIn(cmd.Flags(), os.LookupEnv); err != nil {
+				return err
+			}
+			cfg, err := s.configuration(errOut)
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg, in, out)
+		},
+	}
+	cmd.SetOut(out)
+	cmd.SetErr(errOut)
+	cmd.SetVersionTemplate(versionText())
+	s.flags(cmd.Flags())
+	cmd.AddCommand(&cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionText()) },
+	})
+	return cmd, func() bool { return ran }
+}
+
+func versionText() string {
+	return fmt.Sprintf("raygo-peer %s (%s, %s/%s)\n", node.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
