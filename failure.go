@@ -8,30 +8,31 @@ type Code uint8
 
 // The failure codes, each with the SDK error it becomes.
 const (
-	CodeNone          Code = iota
-	CodeApp                // *TaskError: the function returned an error or panicked
-	CodeCancelled          // ErrTaskCancelled
-	CodeTaskTimeout        // ErrTaskTimeout: Timeout or PendingTimeout ran out
-	CodeUnschedulable      // ErrUnschedulable
-	CodeWorkerCrashed      // ErrWorkerCrashed
-	CodePeerDied           // ErrPeerDied
-	CodeOwnerDied          // ErrOwnerDied
-	CodeObjectLost         // ErrObjectLost
-	CodeObjectFreed        // ErrObjectFreed
-	CodeOutOfMemory        // ErrOutOfMemory
-	CodeStoreFull          // ErrStoreFull
-	CodeOutOfDisk          // ErrOutOfDisk
-	CodeCountMismatch      // *CountMismatchError
-	CodeSetup              // the worker could not be started or lacks the function
-	CodeRefused            // the request itself is not acceptable
-	CodeQueueFull          // a bound was met; the message names it
-	CodeJobEnded           // the job is over
+	CodeNone           Code = iota
+	CodeApp                 // *TaskError: the function returned an error or panicked
+	CodeCancelled           // ErrTaskCancelled
+	CodeTaskTimeout         // ErrTaskTimeout: Timeout ran out
+	CodeUnschedulable       // ErrUnschedulable
+	CodeWorkerCrashed       // ErrWorkerCrashed
+	CodePeerDied            // ErrPeerDied
+	CodeOwnerDied           // ErrOwnerDied
+	CodeObjectLost          // ErrObjectLost
+	CodeObjectFreed         // ErrObjectFreed
+	CodeOutOfMemory         // ErrOutOfMemory
+	CodeStoreFull           // ErrStoreFull
+	CodeOutOfDisk           // ErrOutOfDisk
+	CodeCountMismatch       // *CountMismatchError
+	CodeSetup               // the worker could not be started or lacks the function
+	CodeRefused             // the request itself is not acceptable
+	CodeQueueFull           // a bound was met; the message names it
+	CodeJobEnded            // the job is over
+	CodePendingTimeout      // PendingTimeout ran out: ErrTaskTimeout and ErrUnschedulable
 )
 
 var codeNames = [...]string{
 	"NONE", "TASK_ERROR", "TASK_CANCELLED", "TASK_TIMEOUT", "UNSCHEDULABLE", "WORKER_DIED", "PEER_DIED", "OWNER_DIED",
 	"OBJECT_LOST", "OBJECT_FREED", "OUT_OF_MEMORY", "STORE_FULL", "OUT_OF_DISK", "COUNT_MISMATCH", "SETUP_FAILED",
-	"REFUSED", "QUEUE_FULL", "JOB_ENDED",
+	"REFUSED", "QUEUE_FULL", "JOB_ENDED", "PENDING_TIMEOUT",
 }
 
 // String is the code's name in lists and JSON.

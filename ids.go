@@ -89,6 +89,10 @@ type ObjectID [24]byte
 // has ended: the list of its item refs.
 const CompletedIndex = ^uint32(0)
 
+// StreamIndex is the index of the stream itself: whoever holds this object
+// holds the stream, and when nobody does the producer is stopped.
+const StreamIndex = CompletedIndex - 1
+
 // Task is the task that makes the object.
 func (o ObjectID) Task() TaskID { return TaskID(o[:20]) }
 

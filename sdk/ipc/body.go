@@ -36,7 +36,7 @@ type Hello struct {
 	Attach      string            `cbor:"10,keyasint,omitempty"` // job ID
 	Binaries    map[string]string `cbor:"11,keyasint,omitempty"` // "os/arch" to path, other builds of the program
 	Args        []string          `cbor:"12,keyasint,omitempty"` // the driver's command line, to show
-	Dir string `cbor:"13,keyasint,omitempty"` // working directory for workers
+	Dir         string            `cbor:"13,keyasint,omitempty"` // working directory for workers
 }
 
 // Welcome is the body of the answer to Hello.

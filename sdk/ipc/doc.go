@@ -81,6 +81,22 @@
 // ValueStored in a Ready pins the bytes for the process until Unpin; in an
 // Execute, until that task's Result.
 //
+// # Streams
+//
+// A generator's item i is the object with index i. Submitting a generator gives
+// the submitter one hold on the object raygo.StreamIndex, which stands for the
+// stream; when nobody holds it (Release, or StreamClose by the last holder) the
+// producer is stopped and what nobody took is freed. A consumer sends StreamOpen
+// once (the submitter need not: it is told unasked) and then gets StreamState
+// whenever the stream grew or ended, and Ready for items up to PushLimit. It
+// reports Borrow for an item's ref before the StreamTaken that covers it. A
+// failure ends the stream at its position: StreamState has it, and the object
+// with that index fails with it. The object raygo.CompletedIndex is the CBOR
+// array of the items' refs; hold it with Borrow, ask for it with Want. Before the
+// Execute of a generator's second or later attempt the worker gets a
+// StreamState that says how many items exist already: it yields those again
+// without sending them. Credit says how many items were taken.
+//
 // # Versions
 //
 //	1  2026-11-23  first

@@ -1,0 +1,254 @@
+package sched
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// Config is what a Core is made from. All of it is fixed for the core's life.
+type Config struct {
+	Self      string // this peer's ID, for affinity and messages
+	Seed      uint64
+	Resources Resources
+	Labels    map[string]string
+
+	MaxWorkers int           // processes, blocked ones included; see canStartWorker
+	MaxTasks   int           // unfinished tasks
+	WorkerIdle time.Duration // an idle worker up to the CPU count is kept so long
+}
+
+// Times and counts that are not configuration. Each is where the trade-off it
+// names was judged, not measured to the last digit.
+const (
+	idleOverLimit = time.Second           // an idle worker beyond the CPU count goes after this
+	starveAfter   = time.Second           // a ready class passed over so long gets capacity set aside
+	cancelGrace   = 2 * time.Second       // a running task that ignores its context is Unreachable then
+	timeoutGrace  = time.Second           // past Timeout, before the worker is killed
+	aheadWork     = 2 * time.Millisecond  // work queued ahead on one worker at most
+	aheadLongest  = time.Millisecond      // classes slower than this are not sent ahead
+	aheadMax      = 64                    // tasks ahead on one worker
+	recallAfter   = 5 * time.Millisecond  // a current task running so long gives up what waits behind it
+	startTries    = 3                     // failed worker starts in a row before tasks fail
+	oomRetries    = 15                    // kills by the memory guard that a retriable task survives
+	oomBackoff    = 200 * time.Millisecond // first delay after such a kill; doubles
+	oomBackoffMax = 20 * time.Second
+)
+
+// Core is the state machine. It is not safe for concurrent use.
+type Core struct {
+	cfg     Config
+	now     time.Time
+	rng     *rand.Rand
+	led     *ledger
+	jobs    map[raygo.JobID]*job
+	classes map[ClassID]*class
+	procs   map[raygo.ProcID]*proc
+	workers map[WorkerID]*worker
+	order   []*worker // workers by age, for choices that must not depend on map order
+	ready   []*class  // classes with queued tasks
+	resume  []*task   // unblocked tasks that wait for their CPU
+	timers  timerHeap
+	out     []Effect
+	free    []*object // objects to look at for freeing: a worklist instead of recursion
+
+	nextWorker WorkerID
+	tasks      int
+	turn       uint64
+	draining   bool
+	oomKills   int
+	startFails map[poolKey]int
+	warned     map[string]bool
+}
+
+// job is one run of a driver.
+type job struct {
+	id       raygo.JobID
+	driver   raygo.ProcID
+	detached bool
+	ended    bool
+	tasks    map[raygo.TaskID]*task
+	objects  map[raygo.ObjectID]*object
+	streams  map[raygo.TaskID]*stream
+	workers  int
+	running  int // tasks on workers now, for fairness between jobs
+	finished int
+	failed   int
+	warmed   bool
+}
+
+// proc is an attached process and what it holds.
+type proc struct {
+	id   raygo.ProcID
+	job  *job
+	refs map[raygo.ObjectID]int32
+}
+
+// New makes a core.
+func New(cfg Config) *Core {
+	if cfg.MaxWorkers <= 0 {
+		cfg.MaxWorkers = 64
+	}
+	if cfg.MaxTasks <= 0 {
+		cfg.MaxTasks = 4_000_000
+	}
+	if cfg.WorkerIdle <= 0 {
+		cfg.WorkerIdle = time.Minute
+	}
+	return &Core{
+		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7261_7967_6f)), led: newLedger(cfg.Resources),
+		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
+		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, warned: map[string]bool{},
+	}
+}
+
+// Step lets one event happen at now and returns what is to be done about it.
+// The slice is valid until the next Step. An event about something unknown or
+// outdated changes nothing.
+func (c *Core) Step(now time.Time, ev Event) []Effect {
+	if now.After(c.now) {
+		c.now = now
+	}
+	clear(c.out)
+	c.out = c.out[:0]
+	c.fire()
+	c.apply(ev)
+	c.sweep()
+	c.schedule()
+	c.sweep()
+	return c.out
+}
+
+// Next is when a Tick is due; zero means never.
+func (c *Core) Next() time.Time {
+	if len(c.timers) == 0 {
+		return time.Time{}
+	}
+	return c.timers[0].at
+}
+
+func (c *Core) apply(ev Event) {
+	switch e := ev.(type) {
+	case *Submit:
+		c.submit(e)
+	case *Result:
+		c.result(e)
+	case *Release:
+		c.release(e)
+	case *Borrow:
+		c.borrow(e)
+	case *Want:
+		c.want(e)
+	case *Put:
+		c.put(e)
+	case *Yield:
+		c.yield(e)
+	case *Started:
+		c.started(e)
+	case *Blocked:
+		c.blocked(e)
+	case *Unblocked:
+		c.unblocked(e)
+	case *Returned:
+		c.returned(e)
+	case *StreamTaken:
+		c.streamTaken(e)
+	case *StreamOpen:
+		c.streamOpen(e)
+	case *StreamClose:
+		c.streamClose(e)
+	case *ArgsReady:
+		c.argsReady(e)
+	case *ArgsFailed:
+		c.argsFailed(e)
+	case *MemoAnswer:
+		c.memoAnswer(e)
+	case *Cancel:
+		c.cancel(e)
+	default:
+		c.applyRare(ev)
+	}
+}
+
+func (c *Core) applyRare(ev Event) {
+	switch e := ev.(type) {
+	case *JobStarted:
+		c.jobStarted(e)
+	case *JobAttached:
+		c.jobAttached(e)
+	case *JobEnded:
+		c.endJob(c.jobs[e.Job], e.Reason)
+	case *ProcGone:
+		c.procGone(e.Proc)
+	case *ClassDefined:
+		c.defineClass(e)
+	case *WorkerStarted:
+		c.workerStarted(e)
+	case *WorkerFailed:
+		c.workerFailed(e)
+	case *WorkerGone:
+		c.workerGone(e)
+	case *KillForMemory:
+		c.killForMemory(e)
+	case *ObjectLost:
+		c.objectLost(e)
+	case *Drain:
+		c.draining = true
+	case *Tick:
+	default:
+		panic(fmt.Sprintf("sched: event of unknown type %T", ev))
+	}
+}
+
+func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
+
+func (c *Core) warn(j *job, text string) { c.emit(&Warn{Job: j.id, Text: text}) }
+
+func (c *Core) jobStarted(e *JobStarted) {
+	if c.jobs[e.Job] != nil {
+		return
+	}
+	j := &job{
+		id: e.Job, driver: e.Driver, detached: e.Detached,
+		tasks: map[raygo.TaskID]*task{}, objects: map[raygo.ObjectID]*object{}, streams: map[raygo.TaskID]*stream{},
+	}
+	c.jobs[e.Job] = j
+	c.addProc(e.Driver, j)
+}
+
+func (c *Core) jobAttached(e *JobAttached) {
+	if j := c.jobs[e.Job]; j != nil && !j.ended {
+		c.addProc(e.Driver, j)
+	}
+}
+
+func (c *Core) addProc(id raygo.ProcID, j *job) {
+	c.procs[id] = &proc{id: id, job: j, refs: map[raygo.ObjectID]int32{}}
+}
+
+// procGone drops what a process held. A driver's end is its job's end, unless
+// the job is detached: then the job itself keeps its driver's refs.
+func (c *Core) procGone(id raygo.ProcID) {
+	p := c.procs[id]
+	if p == nil {
+		return
+	}
+	if p.job.driver == id {
+		if !p.job.detached {
+			c.endJob(p.job, "its driver ended")
+			return
+		}
+		c.dropWaiter(p)
+		return
+	}
+	delete(c.procs, id)
+	c.dropWaiter(p)
+	for _, oid := range sortedRefs(p.refs) {
+		if o := p.job.objects[oid]; o != nil {
+			o.refs -= p.refs[oid]
+			c.look(o)
+		}
+	}
+}

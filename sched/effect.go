@@ -1,0 +1,193 @@
+package sched
+
+import (
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// Effect is something for the caller to do. None of them may block. The types
+// are those of this file.
+type Effect interface{ effect() }
+
+// StartWorker starts a worker process; the answer is WorkerStarted or
+// WorkerFailed, later WorkerGone.
+type StartWorker struct {
+	Worker WorkerID
+	Job    raygo.JobID
+	Env    map[string]string
+	GPUs   []string
+}
+
+// StopWorker ends a worker: politely (it ends when idle), or at once.
+type StopWorker struct {
+	Worker WorkerID
+	Kill   bool
+}
+
+// Execute hands a task to a worker. From is the number of items that a
+// generator's earlier attempts produced.
+type Execute struct {
+	Worker  WorkerID
+	Task    raygo.TaskID
+	Attempt uint32
+	Award   uint32
+	Class   ClassID
+	Args    []byte
+	Values  []Resolved
+	From    uint32
+	Taken   uint32
+	Stream  bool
+}
+
+// Fetch brings the bytes of stored objects here and pins them; the answer is
+// ArgsReady or ArgsFailed.
+type Fetch struct {
+	Task    raygo.TaskID
+	Award   uint32
+	Objects []raygo.ObjectID
+}
+
+// Unpin undoes a Fetch, answered or not.
+type Unpin struct {
+	Task    raygo.TaskID
+	Award   uint32
+	Objects []raygo.ObjectID
+}
+
+// Memo asks whether a task's result is known; the answer is MemoAnswer.
+type Memo struct {
+	Task   raygo.TaskID
+	Award  uint32
+	Class  ClassID
+	Args   []byte
+	Values []Resolved
+}
+
+// MemoKeep offers the result of a task that Memo was asked about.
+type MemoKeep struct {
+	Task  raygo.TaskID
+	Value Value
+}
+
+// Resume gives a blocked task its CPU back.
+type Resume struct {
+	Worker WorkerID
+	Task   raygo.TaskID
+	Award  uint32
+}
+
+// Recall asks a worker for the tasks it has not begun.
+type Recall struct{ Worker WorkerID }
+
+// Stop cancels the context of an attempt, or keeps it from starting.
+type Stop struct {
+	Worker WorkerID
+	Task   raygo.TaskID
+	Award  uint32
+}
+
+// Notify tells a process that an object is ready.
+type Notify struct {
+	Proc   raygo.ProcID
+	Object raygo.ObjectID
+	Value  Value
+	Wanted bool
+	Mode   uint8
+}
+
+// StreamState tells a process how far a stream is.
+type StreamState struct {
+	Proc     raygo.ProcID
+	Task     raygo.TaskID
+	Produced uint32
+	Ended    bool
+	Failure  Value
+}
+
+// Credit tells a generator's worker how many items were taken.
+type Credit struct {
+	Worker WorkerID
+	Task   raygo.TaskID
+	N      uint32
+}
+
+// Cancelled answers a Cancel.
+type Cancelled struct {
+	Proc    raygo.ProcID
+	Request uint32
+	Outcome CancelOutcome
+}
+
+// CancelOutcome is what a Cancel came to.
+type CancelOutcome uint8
+
+// The outcomes of Cancel, as in the protocol.
+const (
+	NeverStarted CancelOutcome = iota
+	Stopped
+	AlreadyDone
+	Unreachable
+)
+
+// Delete frees the bytes of a stored object.
+type Delete struct{ Object raygo.ObjectID }
+
+// Ended is the record of an attempt that is over.
+type Ended struct {
+	Task     raygo.TaskID
+	Parent   raygo.TaskID
+	Job      raygo.JobID
+	Function string
+	Class    ClassID
+	Attempt  uint32
+	Depth    int
+	PID      int
+	Worker   WorkerID
+	State    raygo.TaskState
+	Failure  Value
+	Created  time.Time
+	Started  time.Time
+	Ended    time.Time
+	Final    bool
+	Args     []byte
+	Values   []Resolved
+}
+
+// JobDone says that nothing of a job is left.
+type JobDone struct{ Job raygo.JobID }
+
+// Warn is for the job's driver and the log.
+type Warn struct {
+	Job  raygo.JobID
+	Text string
+}
+
+// OOMKill records a kill by the memory guard; Victim is zero when there was
+// nobody to kill.
+type OOMKill struct {
+	Worker   WorkerID
+	Task     raygo.TaskID
+	Function string
+	Reason   string
+}
+
+func (*StartWorker) effect() {}
+func (*StopWorker) effect()  {}
+func (*Execute) effect()     {}
+func (*Fetch) effect()       {}
+func (*Unpin) effect()       {}
+func (*Memo) effect()        {}
+func (*MemoKeep) effect()    {}
+func (*Resume) effect()      {}
+func (*Recall) effect()      {}
+func (*Stop) effect()        {}
+func (*Notify) effect()      {}
+func (*StreamState) effect() {}
+func (*Credit) effect()      {}
+func (*Cancelled) effect()   {}
+func (*Delete) effect()      {}
+func (*Ended) effect()       {}
+func (*JobDone) effect()     {}
+func (*Warn) effect()        {}
+func (*OOMKill) effect()     {}

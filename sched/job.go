@@ -1,0 +1,191 @@
+package sched
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// endJob ends every task of a job, kills its workers and forgets its objects.
+// Resources come back as the workers are gone, JobDone follows the last one.
+func (c *Core) endJob(j *job, reason string) {
+	if j == nil || j.ended {
+		return
+	}
+	j.ended = true
+	for _, id := range sortedTasks(j.tasks) {
+		t := j.tasks[id]
+		c.unqueue(t)
+		if t.worker == nil {
+			c.dropFetch(t)
+		}
+		t.settled = true
+		j.failed++
+		c.tasks--
+		c.record(t, raygo.Failed, failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason)), true)
+		c.answerCancels(t, Stopped)
+		t.state = raygo.Failed
+	}
+	j.tasks, j.streams = map[raygo.TaskID]*task{}, map[raygo.TaskID]*stream{}
+	j.objects = map[raygo.ObjectID]*object{}
+	for _, w := range slices.Clone(c.order) {
+		if w.key.job == j.id {
+			c.stopWorker(w, true)
+		}
+	}
+	for id, p := range c.procs {
+		if p.job == j {
+			delete(c.procs, id)
+		}
+	}
+	for id, cl := range c.classes {
+		if cl.job == j {
+			delete(c.classes, id)
+		}
+	}
+	c.ready = slices.DeleteFunc(c.ready, func(cl *class) bool { return cl.job == j })
+	c.resume = slices.DeleteFunc(c.resume, func(t *task) bool { return t.job == j })
+	c.jobMayBeDone(j)
+}
+
+func (c *Core) jobMayBeDone(j *job) {
+	if j.ended && j.workers == 0 && c.jobs[j.id] == j {
+		delete(c.jobs, j.id)
+		for key := range c.startFails {
+			if key.job == j.id {
+				delete(c.startFails, key)
+			}
+		}
+		c.emit(&JobDone{Job: j.id})
+	}
+}
+
+// record emits the row of an attempt that is over.
+func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
+	e := &Ended{
+		Task: t.id, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt, Depth: int(t.depth),
+		State: state, Failure: v, Created: t.created, Started: t.startedAt, Ended: c.now, Final: final, Args: t.args,
+	}
+	if t.parent != nil {
+		e.Parent = t.parent.id
+	} else {
+		e.Parent = t.parentID
+	}
+	if t.worker != nil {
+		e.PID, e.Worker = t.worker.pid, t.worker.id
+	}
+	c.emit(e)
+}
+
+func sortedTasks(m map[raygo.TaskID]*task) []raygo.TaskID {
+	ids := make([]raygo.TaskID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b raygo.TaskID) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+func sortedRefs(m map[raygo.ObjectID]int32) []raygo.ObjectID {
+	ids := make([]raygo.ObjectID, 0, len(m))
+	for id := range m {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b raygo.ObjectID) int { return bytes.Compare(a[:], b[:]) })
+	return ids
+}
+
+// timer is a moment at which something is to be looked at again. What it is
+// about may have changed meanwhile: fire checks.
+type timer struct {
+	at   time.Time
+	kind timerKind
+	task *task
+	mark uint32 // the award, attempt or turn it was set for
+	work *worker
+}
+
+type timerKind uint8
+
+const (
+	timerRetry   timerKind = iota // a backoff is over
+	timerPending                  // PendingTimeout
+	timerTimeout                  // Timeout and its grace
+	timerCancel                   // cancelGrace
+	timerRecall                   // recallAfter
+	timerIdle                     // a worker may have been idle long enough
+	timerStarve                   // starveAfter: only a reason to schedule
+)
+
+// timerHeap is a binary heap by time.
+type timerHeap []timer
+
+func (c *Core) after(d time.Duration, t timer) {
+	t.at = c.now.Add(d)
+	h := append(c.timers, t)
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !h[i].at.Before(h[up].at) {
+			break
+		}
+		h[i], h[up] = h[up], h[i]
+		i = up
+	}
+	c.timers = h
+}
+
+func (c *Core) pop() timer {
+	h := c.timers
+	top := h[0]
+	last := len(h) - 1
+	h[0], h[last] = h[last], timer{}
+	h = h[:last]
+	for i := 0; ; {
+		least := i
+		for _, k := range [2]int{2*i + 1, 2*i + 2} {
+			if k < len(h) && h[k].at.Before(h[least].at) {
+				least = k
+			}
+		}
+		if least == i {
+			break
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+	c.timers = h
+	return top
+}
+
+// fire handles the timers that are due.
+func (c *Core) fire() {
+	for len(c.timers) > 0 && !c.timers[0].at.After(c.now) {
+		tm := c.pop()
+		t := tm.task
+		switch tm.kind {
+		case timerRetry:
+			if !t.settled && t.backingOff && t.attempt == tm.mark {
+				t.backingOff = false
+				c.enqueue(t, false)
+			}
+		case timerPending:
+			if !t.settled && t.worker == nil && t.attempt == tm.mark && t.readySince != 0 {
+				c.finishFailed(t, raygo.Fail(raygo.CodePendingTimeout, "no place was found within %s: %s", t.class.opts.PendingTimeout, c.whyPending(t)))
+			}
+		case timerTimeout:
+			if !t.settled && t.award == tm.mark && t.worker != nil && t.state >= raygo.Running {
+				t.worker.killedFor = raygo.Fail(raygo.CodeTaskTimeout, "ran longer than %s and ignored its context", t.class.opts.Timeout)
+				c.stopWorker(t.worker, true)
+			}
+		case timerCancel:
+			c.cancelOverdue(t, tm.mark)
+		case timerRecall:
+			c.recallDue(tm.work)
+		case timerIdle:
+			c.reap(tm.work)
+		case timerStarve:
+		}
+	}
+}

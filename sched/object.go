@@ -1,0 +1,297 @@
+package sched
+
+import (
+	"slices"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// object is a ref's record on its owner: the value once there is one, and who
+// still needs it. It goes when nobody does (law 6).
+type object struct {
+	id        raygo.ObjectID
+	job       *job
+	value     Value
+	submitter raygo.ProcID // told unasked when the value is there
+
+	refs       int32 // held by processes, counted
+	taskPins   int32 // needed by unfinished tasks
+	contained  int32 // nested in live objects
+	streamHold bool  // an item that no consumer has taken
+	listed     bool  // in Core.free
+
+	nested     []raygo.ObjectID
+	dependents []*task
+	waiters    []waiter
+}
+
+type waiter struct {
+	proc raygo.ProcID
+	mode uint8
+}
+
+func (o *object) needed() bool {
+	return o.refs > 0 || o.taskPins > 0 || o.contained > 0 || o.streamHold
+}
+
+func (c *Core) newObject(j *job, id raygo.ObjectID) *object {
+	o := &object{id: id, job: j}
+	j.objects[id] = o
+	return o
+}
+
+// object is the record of id. A record is made for a result that is still to
+// come; nil means that the object is gone or never was.
+func (c *Core) object(j *job, id raygo.ObjectID) *object {
+	if o := j.objects[id]; o != nil {
+		return o
+	}
+	t := j.tasks[id.Task()]
+	if t == nil {
+		if s := j.streams[id.Task()]; s != nil && s.ended {
+			return c.late(j, s, id)
+		}
+		return nil
+	}
+	if t.class.opts.NumReturns == 0 && t.stream == nil {
+		return nil
+	}
+	o := c.newObject(j, id)
+	if t.stream != nil {
+		c.expectItem(t.stream, o)
+	}
+	return o
+}
+
+func (c *Core) hold(p *proc, o *object) {
+	o.refs++
+	p.refs[o.id]++
+}
+
+// look puts an object on the worklist of those that may have to go.
+func (c *Core) look(o *object) {
+	if !o.listed && !o.needed() {
+		o.listed = true
+		c.free = append(c.free, o)
+	}
+}
+
+// sweep frees what nothing needs. Freeing an outer object can free inner ones.
+func (c *Core) sweep() {
+	for len(c.free) > 0 {
+		o := c.free[len(c.free)-1]
+		c.free = c.free[:len(c.free)-1]
+		o.listed = false
+		if o.needed() || o.job.objects[o.id] != o {
+			continue
+		}
+		delete(o.job.objects, o.id)
+		switch {
+		case o.id.Index() == raygo.StreamIndex:
+			c.streamUnheld(o.job, o.id.Task())
+		case o.value.Kind == None:
+			c.unexpectItem(o)
+		case o.value.Kind == Stored && o.value.Store == o.id:
+			c.emit(&Delete{Object: o.id})
+		}
+		for _, id := range o.nested {
+			if in := o.job.objects[id]; in != nil {
+				in.contained--
+				c.look(in)
+			}
+		}
+	}
+}
+
+// resolve gives an object its value, once: law 1. With no record nobody needs
+// it and stored bytes go.
+func (c *Core) resolve(j *job, id raygo.ObjectID, v Value, nested []raygo.ObjectID) {
+	o := j.objects[id]
+	if o == nil {
+		if v.Kind == Stored && v.Store == id {
+			c.emit(&Delete{Object: id})
+		}
+		return
+	}
+	if o.value.Kind != None {
+		return
+	}
+	o.value = v
+	c.contain(o, nested)
+	c.announce(o)
+	deps := o.dependents
+	o.dependents = nil
+	for _, t := range deps {
+		if t.settled {
+			continue
+		}
+		if t.waiting--; v.Kind == Failed {
+			c.finish(t, v)
+		} else if t.waiting == 0 {
+			c.enqueue(t, false)
+		}
+	}
+	c.look(o)
+}
+
+func (c *Core) contain(o *object, nested []raygo.ObjectID) {
+	for _, id := range nested {
+		if in := c.object(o.job, id); in != nil && in != o {
+			in.contained++
+			o.nested = append(o.nested, id)
+		}
+	}
+}
+
+// announce tells the submitter and everybody who asked.
+func (c *Core) announce(o *object) {
+	told := false
+	for _, w := range o.waiters {
+		c.emit(&Notify{Proc: w.proc, Object: o.id, Value: o.value, Wanted: true, Mode: w.mode})
+		told = told || w.proc == o.submitter
+	}
+	o.waiters = nil
+	if told || o.submitter == 0 {
+		return
+	}
+	if p := c.procs[o.submitter]; p != nil && p.refs[o.id] > 0 {
+		c.emit(&Notify{Proc: p.id, Object: o.id, Value: o.value})
+	}
+}
+
+func (c *Core) put(e *Put) {
+	p := c.procs[e.Proc]
+	if p == nil || e.Object.Job() != p.job.id {
+		return
+	}
+	if o := p.job.objects[e.Object]; o != nil {
+		if o.value.Kind == None {
+			c.hold(p, o)
+			c.resolve(p.job, e.Object, e.Value, e.Nested)
+		}
+		return
+	}
+	o := c.newObject(p.job, e.Object)
+	o.value = e.Value
+	c.contain(o, e.Nested)
+	c.hold(p, o)
+}
+
+func (c *Core) borrow(e *Borrow) {
+	p := c.procs[e.Proc]
+	if p == nil {
+		return
+	}
+	for _, id := range e.Objects {
+		if o := c.object(p.job, id); o != nil {
+			if o.submitter == 0 && o.value.Kind == None {
+				o.submitter = p.id
+			}
+			c.hold(p, o)
+		}
+	}
+}
+
+func (c *Core) release(e *Release) {
+	p := c.procs[e.Proc]
+	if p == nil {
+		return
+	}
+	for _, id := range e.Objects {
+		n := p.refs[id]
+		if n == 0 {
+			continue
+		}
+		if n == 1 {
+			delete(p.refs, id)
+		} else {
+			p.refs[id] = n - 1
+		}
+		if o := p.job.objects[id]; o != nil {
+			o.refs--
+			c.look(o)
+		}
+	}
+}
+
+func (c *Core) want(e *Want) {
+	p := c.procs[e.Proc]
+	if p == nil {
+		return
+	}
+	for _, id := range e.Objects {
+		o := c.object(p.job, id)
+		switch {
+		case o == nil:
+			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released, or is of another job", id)
+			c.emit(&Notify{Proc: p.id, Object: id, Value: failed(f), Wanted: true, Mode: e.Mode})
+		case o.value.Kind != None:
+			c.emit(&Notify{Proc: p.id, Object: id, Value: o.value, Wanted: true, Mode: e.Mode})
+		case !slices.Contains(o.waiters, waiter{p.id, e.Mode}):
+			o.waiters = append(o.waiters, waiter{p.id, e.Mode})
+		}
+	}
+}
+
+// dropWaiter forgets what a process that is gone was waiting for.
+func (c *Core) dropWaiter(p *proc) {
+	for _, id := range sortedRefs(p.refs) {
+		if o := p.job.objects[id]; o != nil && len(o.waiters) > 0 {
+			o.waiters = slices.DeleteFunc(o.waiters, func(w waiter) bool { return w.proc == p.id })
+		}
+	}
+}
+
+// objectLost turns a stored object whose bytes are gone into a failed one.
+func (c *Core) objectLost(e *ObjectLost) {
+	j := c.jobs[e.Object.Job()]
+	if j == nil {
+		return
+	}
+	if o := j.objects[e.Object]; o != nil && o.value.Kind == Stored {
+		o.value = failed(e.Failure)
+	}
+}
+
+// failObjects gives a failed task's objects their value. Parts and items that
+// nobody has asked for yet have no record; they are answered as released.
+func (c *Core) failObjects(t *task, v Value) {
+	j := t.job
+	if t.stream != nil {
+		c.endStream(t.stream, v)
+		return
+	}
+	n := t.class.opts.NumReturns
+	for i := 0; i <= n; i++ {
+		if i == 1 && n == 1 {
+			break
+		}
+		if j.objects[t.id.Object(uint32(i))] != nil || i == 0 {
+			c.resolve(j, t.id.Object(uint32(i)), v, nil)
+		}
+	}
+}
+
+// values are the values of a task's arguments, parts of composites included,
+// and the stored objects among them.
+func (c *Core) values(t *task) (vs []Resolved, stored []raygo.ObjectID) {
+	add := func(id raygo.ObjectID) {
+		o := t.job.objects[id]
+		if o == nil {
+			return
+		}
+		vs = append(vs, Resolved{ID: id, Value: o.value})
+		if o.value.Kind == Stored {
+			stored = append(stored, o.value.Store)
+		}
+	}
+	for _, id := range t.deps {
+		add(id)
+		if o := t.job.objects[id]; o != nil && o.value.Kind == Composite {
+			for i := range o.value.Parts {
+				add(id.Task().Object(i + 1))
+			}
+		}
+	}
+	return vs, stored
+}

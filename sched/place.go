@@ -1,0 +1,356 @@
+package sched
+
+import (
+	"fmt"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// enqueue makes a task ready for a place.
+func (c *Core) enqueue(t *task, front bool) {
+	if t.settled || t.queued {
+		return
+	}
+	cl := t.class
+	if cl.opts.Memoize && !t.memoed {
+		vs, _ := c.values(t)
+		t.memoed = true
+		c.emit(&Memo{Task: t.id, Award: t.award, Class: cl.id, Args: t.args, Values: vs})
+		return
+	}
+	t.state = raygo.PendingNodeAssignment
+	if t.readySince == 0 {
+		t.readySince = c.now.UnixNano()
+		if d := cl.opts.PendingTimeout; d > 0 {
+			c.after(d, timer{kind: timerPending, task: t, mark: t.attempt})
+		}
+	}
+	cl.queue.push(t, front)
+	if !cl.listed {
+		cl.listed = true
+		c.ready = append(c.ready, cl)
+	}
+	if cl.refused != "" && !cl.warned {
+		cl.warned = true
+		c.warn(cl.job, fmt.Sprintf("%s cannot run as the cluster stands: %s; it waits until a peer joins that can", cl.function, cl.refused))
+	}
+}
+
+func (c *Core) unqueue(t *task) { t.class.queue.remove(t) }
+
+func (c *Core) memoAnswer(e *MemoAnswer) {
+	j := c.jobs[e.Task.Job()]
+	if j == nil {
+		return
+	}
+	t := j.tasks[e.Task]
+	if t == nil || t.settled || t.award != e.Award || !t.memoed || t.queued || t.worker != nil {
+		return
+	}
+	if e.Value.Kind == None {
+		c.enqueue(t, false)
+		return
+	}
+	t.startedAt = c.now
+	c.settle(t, raygo.Finished, Value{})
+	c.bequeath(t)
+	j.finished++
+	var nested []raygo.ObjectID
+	if e.Value.Kind == Stored {
+		nested = []raygo.ObjectID{e.Value.Store}
+	}
+	c.resolve(j, t.id.Object(0), e.Value, nested)
+}
+
+// schedule starts what can be started: first blocked tasks that can go on, then
+// ready tasks by rank, then tasks ahead of need.
+func (c *Core) schedule() {
+	c.resumeBlocked()
+	c.turn++
+	reserve := c.reserved()
+	for {
+		cl := c.bestClass(reserve)
+		if cl == nil {
+			break
+		}
+		t := cl.queue.head()
+		ok, short := c.led.fits(&cl.demand)
+		if ok && !c.place(t) {
+			ok, short = false, "a worker process (limit reached)"
+		}
+		if !ok {
+			cl.served = c.turn // not again in this turn
+			cl.short = short
+			if cl.blockedSince.IsZero() {
+				cl.blockedSince = c.now
+				c.after(starveAfter, timer{kind: timerStarve})
+			}
+			continue
+		}
+		cl.blockedSince = time.Time{}
+	}
+	c.sendAhead(reserve)
+	c.tidyReady()
+}
+
+func (c *Core) tidyReady() {
+	kept := c.ready[:0]
+	for _, cl := range c.ready {
+		if cl.queue.n > 0 {
+			kept = append(kept, cl)
+		} else {
+			cl.listed = false
+			cl.blockedSince = time.Time{}
+		}
+	}
+	clear(c.ready[len(kept):])
+	c.ready = kept
+}
+
+// reserved is the class that has been passed over longest, if that is too long:
+// what it needs is then not given to others of its rank.
+func (c *Core) reserved() *class {
+	var worst *class
+	for _, cl := range c.ready {
+		if cl.queue.n > 0 && cl.refused == "" && !cl.blockedSince.IsZero() && c.now.Sub(cl.blockedSince) >= starveAfter {
+			if worst == nil || cl.blockedSince.Before(worst.blockedSince) {
+				worst = cl
+			}
+		}
+	}
+	return worst
+}
+
+// bestClass ranks the heads of the queues: priority, then depth, then the job
+// with the least running, then the class served longest ago.
+func (c *Core) bestClass(reserve *class) *class {
+	var best *class
+	var bestHead *task
+	for _, cl := range c.ready {
+		if cl.served == c.turn || cl.refused != "" {
+			continue
+		}
+		h := cl.queue.head()
+		if h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
+			continue
+		}
+		if best == nil || outranks(cl, h, best, bestHead) {
+			best, bestHead = cl, h
+		}
+	}
+	return best
+}
+
+// yields reports whether a class must wait for the reserved one: same
+// resources wanted, and no higher rank. Deeper tasks never yield, since running
+// parents wait for them.
+func yields(cl *class, h *task, reserve *class) bool {
+	rh := reserve.queue.head()
+	if rh == nil || cl.opts.Priority > reserve.opts.Priority || h.depth > rh.depth {
+		return false
+	}
+	a, b := &cl.demand, &reserve.demand
+	if a.cpu > 0 && b.cpu > 0 || a.gpu > 0 && b.gpu > 0 || a.memory > 0 && b.memory > 0 {
+		return true
+	}
+	for _, x := range a.custom {
+		for _, y := range b.custom {
+			if x.index == y.index {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func outranks(a *class, ah *task, b *class, bh *task) bool {
+	switch {
+	case a.opts.Priority != b.opts.Priority:
+		return a.opts.Priority > b.opts.Priority
+	case ah.depth != bh.depth:
+		return ah.depth > bh.depth
+	case a.job != b.job && a.job.running != b.job.running:
+		return a.job.running < b.job.running
+	default:
+		return a.lastServed() < b.lastServed()
+	}
+}
+
+func (cl *class) lastServed() uint64 { return cl.served }
+
+// place starts t on this machine: the caller has asked fits. It fails only when
+// no worker may be started.
+func (c *Core) place(t *task) bool {
+	cl := t.class
+	g := c.led.take(&cl.demand)
+	gpus := c.led.gpuNames(&g)
+	key := poolKey{job: cl.job.id, env: cl.env, gpus: gpuKey(gpus)}
+	w := c.findWorker(key)
+	if w == nil && !c.canStartWorker(t) {
+		c.led.give(&cl.demand, &g)
+		return false
+	}
+	t.class.queue.pop()
+	t.grant = g
+	cl.job.running++
+	switch {
+	case w == nil:
+		c.startWorker(key, cl.job, cl, gpus, t)
+	case w.state == starting:
+		w.bound = t
+	default:
+		c.give(t, w)
+	}
+	return true
+}
+
+// findWorker prefers the worker that was idle last, then one that is about to
+// be.
+func (c *Core) findWorker(key poolKey) *worker {
+	var found *worker
+	for _, w := range c.order {
+		if w.key != key {
+			continue
+		}
+		switch {
+		case w.state == idle && (found == nil || found.state == starting || w.idleSince.After(found.idleSince)):
+			found = w
+		case w.state == starting && w.bound == nil && found == nil:
+			found = w
+		}
+	}
+	return found
+}
+
+// canStartWorker bounds processes. Past the bound an idle worker of another
+// pool makes room; else only a task deeper than every task that has begun may
+// start one, so that progress is possible however many parents are blocked.
+func (c *Core) canStartWorker(t *task) bool {
+	live, deepest := 0, int32(-1)
+	var spare *worker
+	for _, w := range c.order {
+		if w.state == stopping {
+			continue
+		}
+		live++
+		if w.state == idle && spare == nil {
+			spare = w
+		}
+		for _, q := range w.queue {
+			deepest = max(deepest, q.depth)
+		}
+		if w.bound != nil {
+			deepest = max(deepest, w.bound.depth)
+		}
+	}
+	if live < c.cfg.MaxWorkers {
+		return true
+	}
+	if spare != nil {
+		c.stopWorker(spare, false)
+		return true
+	}
+	return t.depth > deepest
+}
+
+// give puts t, whose resources are taken, at the end of w's queue.
+func (c *Core) give(t *task, w *worker) {
+	t.worker = w
+	t.award++
+	t.state = raygo.SubmittedToWorker
+	w.queue = append(w.queue, t)
+	w.calls++
+	if len(w.queue) == 1 {
+		w.state = busy
+		t.class.workers = append(t.class.workers, w)
+		c.begin(t, w)
+	}
+	vs, stored := c.values(t)
+	if len(stored) > 0 {
+		t.fetched = true
+		t.state = raygo.PendingArgsFetch
+		c.emit(&Fetch{Task: t.id, Award: t.award, Objects: stored})
+		return
+	}
+	c.execute(t, vs)
+}
+
+// begin marks t as what w executes now.
+func (c *Core) begin(t *task, w *worker) {
+	t.startedAt, w.began = c.now, c.now
+	w.noAhead, w.recalled = false, false
+	if t.state == raygo.SubmittedToWorker {
+		t.state = raygo.Running
+	}
+	if d := t.class.opts.Timeout; d > 0 {
+		c.after(d+timeoutGrace, timer{kind: timerTimeout, task: t, mark: t.award})
+	}
+}
+
+func (c *Core) execute(t *task, vs []Resolved) {
+	e := &Execute{Worker: t.worker.id, Task: t.id, Attempt: t.attempt, Award: t.award, Class: t.class.id, Args: t.args, Values: vs}
+	if s := t.stream; s != nil {
+		e.Stream, e.From, e.Taken = true, s.produced, s.credit()
+		if s.fixed {
+			e.From = 0
+		}
+	}
+	if t.worker.queue[0] == t && t.state < raygo.Running {
+		t.state = raygo.Running
+	}
+	c.emit(e)
+}
+
+func (c *Core) argsReady(e *ArgsReady) {
+	t := c.awarded(e.Task, e.Award)
+	if t == nil || t.state != raygo.PendingArgsFetch {
+		return
+	}
+	t.state = raygo.SubmittedToWorker
+	vs, _ := c.values(t)
+	if t.worker.queue[0] == t {
+		c.begin(t, t.worker)
+	}
+	c.execute(t, vs)
+}
+
+func (c *Core) argsFailed(e *ArgsFailed) {
+	t := c.awarded(e.Task, e.Award)
+	if t == nil || t.state != raygo.PendingArgsFetch {
+		return
+	}
+	w := t.worker
+	c.withdraw(t)
+	c.finishFailed(t, e.Failure)
+	c.nextOn(w)
+}
+
+// awarded finds an unsettled task by its current award.
+func (c *Core) awarded(id raygo.TaskID, award uint32) *task {
+	j := c.jobs[id.Job()]
+	if j == nil {
+		return nil
+	}
+	t := j.tasks[id]
+	if t == nil || t.settled || t.award != award || t.worker == nil {
+		return nil
+	}
+	return t
+}
+
+// withdraw takes a task that its worker has not been sent off that worker.
+func (c *Core) withdraw(t *task) {
+	w := t.worker
+	for i, q := range w.queue {
+		if q == t {
+			if i == 0 {
+				c.leaveClass(w)
+			}
+			w.queue = append(w.queue[:i:i], w.queue[i+1:]...)
+			break
+		}
+	}
+	t.worker = nil
+	c.release1(t)
+}

@@ -1,0 +1,277 @@
+package sched
+
+import (
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// class is a function with its options: what its tasks share for placement.
+type class struct {
+	id       ClassID
+	job      *job
+	function string
+	opts     raygo.Options
+	demand   demand
+	env      string
+	refused  string // why it can run nowhere as this peer stands
+	never    bool   // and no peer that joins could change that
+
+	queue        queue
+	listed       bool // in Core.ready
+	served       uint64
+	blockedSince time.Time // its head has been ready and did not fit since
+	short        string    // for want of this resource
+	mean         time.Duration
+	workers      []*worker // executing it now, not blocked
+	warned       bool
+	pending      int
+}
+
+// task is one call. Its record goes when it is settled.
+type task struct {
+	id       raygo.TaskID
+	job      *job
+	class    *class
+	parent   *task
+	parentID raygo.TaskID
+	args     []byte
+	deps     []raygo.ObjectID
+	pins     []raygo.ObjectID // nested refs and streams
+	waiting  int32            // deps without a value
+	depth    int32
+	attempt  uint32
+	award    uint32
+	state    raygo.TaskState
+
+	worker  *worker
+	grant   grant
+	fetched bool // a Fetch is out or answered for this award
+	memoed  bool
+
+	settled    bool // its outcome is decided
+	queued     bool
+	backingOff bool
+	cancelled  bool
+
+	sysRetries, appRetries, oomRetries uint16
+
+	created    time.Time
+	readySince int64 // unix nanoseconds
+	startedAt  time.Time
+
+	stream  *stream
+	cancels []*Cancel
+
+	child, next, prev *task // unfinished children, for recursive cancel
+}
+
+func (c *Core) defineClass(e *ClassDefined) {
+	j := c.jobs[e.Job]
+	if j == nil || j.ended || c.classes[e.Class] != nil {
+		return
+	}
+	cl := &class{id: e.Class, job: j, function: e.Function, opts: e.Options, env: raygo.EnvKey(e.Options.Env)}
+	if e.Options.Name != "" {
+		cl.function = e.Options.Name
+	}
+	cl.demand = c.led.demandOf(&e.Options)
+	cl.refused, cl.never = c.refusal(cl)
+	c.classes[e.Class] = cl
+	c.warmUp(cl)
+}
+
+// refusal says why a class cannot run on this peer, and whether that is final.
+func (c *Core) refusal(cl *class) (string, bool) {
+	if why := c.led.impossible(&cl.demand); why != "" {
+		return "it asks for " + why, false
+	}
+	switch s := cl.opts.Strategy; s.Kind {
+	case raygo.StrategyAffinity:
+		if s.Peer != c.cfg.Self && !s.Soft {
+			return "its affinity is to peer " + s.Peer + ", which is not there", true
+		}
+	case raygo.StrategyLabels:
+		ok, err := Match(s.Selector, c.cfg.Labels)
+		if err != nil {
+			return err.Error(), true
+		}
+		if !ok {
+			return "no peer has labels that match " + s.Selector, false
+		}
+	}
+	return "", false
+}
+
+func (c *Core) submit(e *Submit) {
+	cl, p := c.classes[e.Class], c.procs[e.Proc]
+	if cl == nil || p == nil || p.job != cl.job || e.Task.Job() != cl.job.id || cl.job.tasks[e.Task] != nil {
+		return
+	}
+	j := cl.job
+	t := &task{
+		id: e.Task, job: j, class: cl, args: e.Args, deps: e.Deps, pins: e.Nested, created: c.now,
+		state: raygo.PendingArgsAvail, parentID: e.Parent,
+	}
+	j.tasks[t.id] = t
+	c.tasks++
+	cl.pending++
+	if parent := j.tasks[e.Parent]; parent != nil {
+		c.adopt(parent, t)
+		t.depth = parent.depth + 1
+	} else if !e.Parent.IsZero() {
+		t.depth = 1
+	}
+	c.expect(t, p)
+	for _, s := range e.Streams {
+		t.pins = append(t.pins, s.Object(raygo.StreamIndex))
+	}
+	for _, id := range t.deps {
+		if o := c.object(j, id); o != nil {
+			o.taskPins++
+		}
+	}
+	for _, id := range t.pins {
+		if o := c.object(j, id); o != nil {
+			o.taskPins++
+		}
+	}
+	if why := c.unacceptable(t); why != nil {
+		c.finishFailed(t, why)
+		return
+	}
+	c.awaitDeps(t)
+}
+
+// unacceptable is the answer at a bound or after the end.
+func (c *Core) unacceptable(t *task) *raygo.Failure {
+	switch {
+	case c.tasks > c.cfg.MaxTasks:
+		return raygo.Fail(raygo.CodeQueueFull, "the peer already has %d unfinished tasks, its limit: get some results before submitting more", c.cfg.MaxTasks)
+	case c.draining:
+		return raygo.Fail(raygo.CodeUnschedulable, "the peer is draining and takes no new tasks")
+	case t.class.never:
+		return raygo.Fail(raygo.CodeUnschedulable, "%s", t.class.refused)
+	}
+	return nil
+}
+
+// expect makes the objects that the submitter holds from the start.
+func (c *Core) expect(t *task, p *proc) {
+	if t.class.opts.Generator {
+		t.stream = &stream{id: t.id, task: t, fixed: t.class.opts.FixedYields, limit: t.class.opts.NumReturns, consumers: []raygo.ProcID{p.id}}
+		t.job.streams[t.id] = t.stream
+		o := c.newObject(t.job, t.id.Object(raygo.StreamIndex))
+		o.value = Value{Kind: Inline}
+		c.hold(p, o)
+		return
+	}
+	if t.class.opts.NumReturns != 0 {
+		o := c.newObject(t.job, t.id.Object(0))
+		o.submitter = p.id
+		c.hold(p, o)
+	}
+}
+
+// awaitDeps counts the arguments without a value; one that failed fails the
+// task, one that is gone fails it too.
+func (c *Core) awaitDeps(t *task) {
+	for _, id := range t.deps {
+		o := t.job.objects[id]
+		switch {
+		case o == nil:
+			c.finishFailed(t, raygo.Fail(raygo.CodeObjectFreed, "argument %s was released before the call", id))
+			return
+		case o.value.Kind == Failed:
+			c.finish(t, o.value)
+			return
+		case o.value.Kind == None:
+			t.waiting++
+			o.dependents = append(o.dependents, t)
+		}
+	}
+	if t.waiting == 0 {
+		c.enqueue(t, false)
+	}
+}
+
+// adopt links child under parent, for recursive cancel.
+func (c *Core) adopt(parent, child *task) {
+	child.parent = parent
+	child.next, child.prev = parent.child, nil
+	if parent.child != nil {
+		parent.child.prev = child
+	}
+	parent.child = child
+}
+
+func (c *Core) orphan(t *task) {
+	if t.parent == nil {
+		return
+	}
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		t.parent.child = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	}
+	t.next, t.prev, t.parent = nil, nil, nil
+}
+
+// finishFailed settles a task with a failure of the system's making.
+func (c *Core) finishFailed(t *task, f *raygo.Failure) {
+	f.TaskID, f.Function, f.Attempt, f.Peer = t.id.String(), t.class.function, int(t.attempt), c.cfg.Self
+	c.finish(t, failed(f))
+}
+
+// finish settles a task that failed: every object it was to make fails.
+func (c *Core) finish(t *task, v Value) {
+	if t.settled {
+		return
+	}
+	c.settle(t, raygo.Failed, v)
+	c.failObjects(t, v)
+	c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "its parent %s failed", t.class.function))
+	c.bequeath(t)
+	t.job.failed++
+}
+
+// settle takes a task out of every table; its outcome is decided. What it holds
+// of a running worker stays with the worker until that answers.
+func (c *Core) settle(t *task, state raygo.TaskState, v Value) {
+	t.settled = true
+	c.unqueue(t)
+	c.record(t, state, v, true)
+	t.state = state
+	c.tasks--
+	t.class.pending--
+	delete(t.job.tasks, t.id)
+	for _, id := range t.deps {
+		c.unpinObject(t.job, id)
+	}
+	for _, id := range t.pins {
+		c.unpinObject(t.job, id)
+	}
+}
+
+// bequeath hands unfinished children to the grandparent and leaves the tree.
+func (c *Core) bequeath(t *task) {
+	up := t.parent
+	for t.child != nil {
+		k := t.child
+		c.orphan(k)
+		if up != nil {
+			c.adopt(up, k)
+		}
+	}
+	c.orphan(t)
+}
+
+func (c *Core) unpinObject(j *job, id raygo.ObjectID) {
+	if o := j.objects[id]; o != nil {
+		o.taskPins--
+		c.look(o)
+	}
+}

@@ -1,0 +1,335 @@
+package sched
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// poolKey says which tasks a worker can serve: those of one job, environment
+// and set of GPUs. The job is part of it so that no program run can map
+// another's objects or meet its leftovers.
+type poolKey struct {
+	job  raygo.JobID
+	env  string
+	gpus string
+}
+
+type workerState uint8
+
+const (
+	starting workerState = iota
+	idle
+	busy
+	blockedState
+	stopping
+)
+
+var workerStates = [...]string{"STARTING", "IDLE", "BUSY", "BLOCKED", "STOPPING"}
+
+// worker is a process of the user's program. queue[0] is what it executes, the
+// rest was sent ahead.
+type worker struct {
+	id    WorkerID
+	key   poolKey
+	job   *job
+	proc  raygo.ProcID
+	pid   int
+	state workerState
+
+	bound     *task // starting: the task it is started for, which holds its resources already
+	queue     []*task
+	calls     int
+	idleSince time.Time
+	began     time.Time // when queue[0] became current
+	noAhead   bool      // its current task turned out to be long
+	recalled  bool
+	timed     bool // a timerRecall is set
+
+	oom       string
+	killedFor *raygo.Failure
+}
+
+// warmUp starts workers ahead of need, once a job has shown that it has
+// ordinary tasks.
+func (c *Core) warmUp(cl *class) {
+	j := cl.job
+	if j.warmed || cl.env != "" || cl.demand.gpu > 0 || cl.refused != "" || c.draining {
+		return
+	}
+	j.warmed = true
+	for range min(int(c.led.total.cpu/raygo.Unit), c.cfg.MaxWorkers-len(c.order), 64) {
+		c.startWorker(poolKey{job: j.id}, j, cl, nil, nil)
+	}
+}
+
+func (c *Core) startWorker(key poolKey, j *job, cl *class, gpus []string, t *task) *worker {
+	c.nextWorker++
+	w := &worker{id: c.nextWorker, key: key, job: j, bound: t}
+	c.workers[w.id] = w
+	c.order = append(c.order, w)
+	j.workers++
+	c.emit(&StartWorker{Worker: w.id, Job: j.id, Env: cl.opts.Env, GPUs: gpus})
+	return w
+}
+
+func (c *Core) workerStarted(e *WorkerStarted) {
+	w := c.workers[e.Worker]
+	if w == nil || w.state != starting {
+		return
+	}
+	w.proc, w.pid = e.Proc, e.PID
+	delete(c.startFails, w.key)
+	c.addProc(e.Proc, w.job)
+	t := w.bound
+	w.bound = nil
+	if t != nil {
+		c.give(t, w)
+		return
+	}
+	c.rest(w)
+}
+
+// rest makes a worker idle. A task that waits for another worker to start
+// rather takes this one.
+func (c *Core) rest(w *worker) {
+	w.state, w.idleSince = idle, c.now
+	for _, s := range c.order {
+		if s.state == starting && s.bound != nil && s.key == w.key {
+			t := s.bound
+			s.bound = nil
+			c.give(t, w)
+			return
+		}
+	}
+	wait := c.cfg.WorkerIdle
+	if c.overLimit(w) {
+		wait = idleOverLimit
+	}
+	c.after(wait, timer{kind: timerIdle, work: w})
+}
+
+// overLimit reports whether more workers are idle than there are CPUs.
+func (c *Core) overLimit(w *worker) bool {
+	n := 0
+	for _, o := range c.order {
+		if o.state == idle {
+			n++
+		}
+	}
+	return n > max(1, int(c.led.total.cpu/raygo.Unit))
+}
+
+// reap stops a worker that has been idle long enough, unless it holds refs: its
+// end would drop them.
+func (c *Core) reap(w *worker) {
+	if w.state != idle {
+		return
+	}
+	limit := c.cfg.WorkerIdle
+	if c.overLimit(w) {
+		limit = idleOverLimit
+	}
+	p := c.procs[w.proc]
+	if rest := w.idleSince.Add(limit).Sub(c.now); rest > 0 || p != nil && len(p.refs) > 0 {
+		c.after(max(rest, idleOverLimit), timer{kind: timerIdle, work: w})
+		return
+	}
+	c.stopWorker(w, false)
+}
+
+func (c *Core) stopWorker(w *worker, kill bool) {
+	if w.state == stopping && !kill {
+		return
+	}
+	c.leaveClass(w)
+	w.state = stopping
+	c.emit(&StopWorker{Worker: w.id, Kill: kill})
+}
+
+func (c *Core) workerFailed(e *WorkerFailed) {
+	w := c.workers[e.Worker]
+	if w == nil || w.state != starting && w.state != stopping {
+		return
+	}
+	t, was := w.bound, w.state
+	w.bound = nil
+	c.forget(w)
+	if was == stopping || w.job.ended {
+		c.dropBound(t)
+		return
+	}
+	c.startFails[w.key]++
+	if n := c.startFails[w.key]; n >= startTries {
+		c.failPool(w, e.Reason)
+		delete(c.startFails, w.key)
+		c.dropBound(t)
+		if t != nil && !t.settled {
+			c.finishFailed(t, setupFailure(e.Reason))
+		}
+		return
+	}
+	c.warn(w.job, "a worker did not start, trying again: "+e.Reason)
+	c.dropBound(t)
+	if t != nil && !t.settled {
+		c.enqueue(t, true)
+	}
+}
+
+func setupFailure(reason string) *raygo.Failure {
+	return raygo.Fail(raygo.CodeSetup, "its worker could not be set up: %s", reason)
+}
+
+// dropBound takes back the resources of a task whose worker did not come.
+func (c *Core) dropBound(t *task) {
+	if t != nil {
+		c.led.give(&t.class.demand, &t.grant)
+		t.job.running--
+	}
+}
+
+// failPool fails every task that only a worker like w could run. Others go on.
+func (c *Core) failPool(w *worker, reason string) {
+	for _, cl := range slices.Clone(c.ready) {
+		if cl.job != w.job || cl.env != w.key.env || (cl.demand.gpu > 0) != (w.key.gpus != "") {
+			continue
+		}
+		for t := cl.queue.head(); t != nil; t = cl.queue.head() {
+			cl.queue.remove(t)
+			c.finishFailed(t, setupFailure(reason))
+		}
+	}
+}
+
+func (c *Core) forget(w *worker) {
+	delete(c.workers, w.id)
+	if i := slices.Index(c.order, w); i >= 0 {
+		c.order = slices.Delete(c.order, i, i+1)
+	}
+	w.job.workers--
+	c.jobMayBeDone(w.job)
+}
+
+func (c *Core) workerGone(e *WorkerGone) {
+	w := c.workers[e.Worker]
+	if w == nil {
+		return
+	}
+	if w.proc == 0 {
+		c.workerFailed(&WorkerFailed{Worker: e.Worker, Reason: e.Reason})
+		return
+	}
+	c.leaveClass(w)
+	c.procGone(w.proc)
+	queue := w.queue
+	w.queue = nil
+	w.state = stopping
+	for i, t := range queue {
+		if i == 0 {
+			c.attemptDied(t, w, e)
+		} else {
+			c.backToQueue(t)
+		}
+	}
+	c.forget(w)
+}
+
+// attemptDied handles the end of the process that executed t: its resources
+// come back now, and once.
+func (c *Core) attemptDied(t *task, w *worker, e *WorkerGone) {
+	c.release1(t)
+	if t.settled {
+		t.worker = nil
+		c.answerCancels(t, Stopped)
+		return
+	}
+	f := w.killedFor
+	if f != nil {
+		clone := *f
+		f = &clone
+	}
+	oom := e.OOM
+	if oom == "" {
+		oom = w.oom
+	}
+	switch {
+	case t.cancelled:
+		f = raygo.Fail(raygo.CodeCancelled, "cancelled by force")
+	case f != nil:
+	case oom != "":
+		f = raygo.Fail(raygo.CodeOutOfMemory, "its worker was killed because the machine was short of memory: %s", oom)
+	default:
+		f = raygo.Fail(raygo.CodeWorkerCrashed, "its worker process %d ended: %s", w.pid, e.Reason)
+	}
+	f.PID = w.pid
+	c.retryOrFail(t, f, failed(f))
+}
+
+// release1 gives back everything one execution holds but the worker itself.
+func (c *Core) release1(t *task) {
+	c.led.give(&t.class.demand, &t.grant)
+	c.dropFetch(t)
+	t.job.running--
+	if i := slices.Index(c.resume, t); i >= 0 {
+		c.resume = slices.Delete(c.resume, i, i+1)
+	}
+}
+
+func (c *Core) dropFetch(t *task) {
+	if !t.fetched {
+		return
+	}
+	t.fetched = false
+	_, stored := c.values(t)
+	c.emit(&Unpin{Task: t.id, Award: t.award, Objects: stored})
+}
+
+// leaveClass takes w off the list of workers that execute its class.
+func (c *Core) leaveClass(w *worker) {
+	if len(w.queue) == 0 {
+		return
+	}
+	cl := w.queue[0].class
+	if i := slices.Index(cl.workers, w); i >= 0 {
+		cl.workers = slices.Delete(cl.workers, i, i+1)
+	}
+}
+
+// killForMemory kills the worker of the newest retriable task; only if there is
+// none, that of the newest task.
+func (c *Core) killForMemory(e *KillForMemory) {
+	var victim *worker
+	for _, w := range c.order {
+		if len(w.queue) == 0 || w.state != busy && w.state != blockedState || w.oom != "" {
+			continue
+		}
+		if victim == nil || newer(w, victim) {
+			victim = w
+		}
+	}
+	if victim == nil {
+		c.emit(&OOMKill{Reason: e.Reason})
+		return
+	}
+	t := victim.queue[0]
+	victim.oom = e.Reason
+	c.oomKills++
+	c.emit(&OOMKill{Worker: victim.id, Task: t.id, Function: t.class.function, Reason: e.Reason})
+	c.warn(victim.job, fmt.Sprintf("killed worker %d, which ran %s: %s", victim.pid, t.class.function, e.Reason))
+	c.stopWorker(victim, true)
+}
+
+// newer orders victims: retriable before not, then the later start.
+func newer(a, b *worker) bool {
+	x, y := a.queue[0], b.queue[0]
+	xr, yr := x.class.opts.MaxRetries != 0, y.class.opts.MaxRetries != 0
+	if xr != yr {
+		return xr
+	}
+	return x.startedAt.After(y.startedAt)
+}
+
+func gpuKey(ids []string) string { return strings.Join(ids, ",") }
