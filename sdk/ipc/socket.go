@@ -10,41 +10,57 @@ import (
 	"syscall"
 )
 
-// DefaultSocket is where this user's peer listens and where programs look for
-// it: $XDG_RUNTIME_DIR/raygo/peer.sock, else /tmp/raygo-UID/peer.sock. It makes
-// the directory when it is missing, and refuses one that somebody else could
-// have laid there.
-func DefaultSocket() (string, error) {
-	dir := filepath.Join("/tmp", "raygo-"+strconv.Itoa(os.Getuid()))
-	if run := os.Getenv("XDG_RUNTIME_DIR"); run != "" {
-		dir = filepath.Join(run, "raygo")
+// DefaultSocket is where a peer of this user listens unless it is told
+// otherwise: $XDG_RUNTIME_DIR/raygo/peer.sock, else /tmp/raygo-<uid>/peer.sock.
+func DefaultSocket() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "raygo", "peer.sock")
 	}
-	if err := ownDirectory(dir); err != nil {
-		return "", fmt.Errorf("the default socket's directory: %w", err)
-	}
-	return filepath.Join(dir, "peer.sock"), nil
+	return filepath.Join("/tmp", "raygo-"+strconv.Itoa(os.Getuid()), "peer.sock")
 }
 
-// ownDirectory makes sure that dir is a directory of this user's that nobody
-// else can enter.
-func ownDirectory(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
+// CheckSocketDir verifies that nobody but this user can have put the socket at
+// path there: its directory is a directory, is ours, and is closed to others. A
+// directory that does not exist is fs.ErrNotExist.
+func CheckSocketDir(path string) error {
+	dir := filepath.Dir(path)
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return err
 	}
-	owner, ok := info.Sys().(*syscall.Stat_t)
+	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {
 	case !info.IsDir():
 		return fmt.Errorf("%s is not a directory", dir)
-	case ok && int(owner.Uid) != os.Getuid():
-		return fmt.Errorf("%s belongs to user %d, not to us (%d)", dir, owner.Uid, os.Getuid())
+	case ok && int(st.Uid) != os.Getuid():
+		return fmt.Errorf("%s belongs to user %d, not to you (%d): %w", dir, st.Uid, os.Getuid(), fs.ErrPermission)
 	case info.Mode().Perm()&0o077 != 0:
-		if err := os.Chmod(dir, 0o700); err != nil {
-			return fmt.Errorf("%s is open to others: %w", dir, err)
-		}
+		return fmt.Errorf("%s is open to other users (mode %o, want 700): %w", dir, info.Mode().Perm(), fs.ErrPermission)
 	}
 	return nil
+}
+
+// MakeSocketDir makes the directory of path, closed to others, or verifies the
+// one that is there.
+func MakeSocketDir(path string) error {
+	if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return CheckSocketDir(path)
+}
+
+// AppendFrames adds complete frames to what is to be sent and returns how many
+// bytes wait. It copies b and waits when the limit is exceeded.
+func (n *Conn) AppendFrames(b []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for n.limit > 0 && len(n.out) > n.limit && n.err == nil {
+		n.wake()
+		n.more.Wait()
+	}
+	if n.err != nil {
+		return 0, n.err
+	}
+	n.out = append(n.out, b...)
+	return len(n.out), nil
 }
