@@ -23,16 +23,16 @@ type Config struct {
 // Times and counts that are not configuration. Each is where the trade-off it
 // names was judged, not measured to the last digit.
 const (
-	idleOverLimit = time.Second           // an idle worker beyond the CPU count goes after this
-	starveAfter   = time.Second           // a ready class passed over so long gets capacity set aside
-	cancelGrace   = 2 * time.Second       // a running task that ignores its context is Unreachable then
-	timeoutGrace  = time.Second           // past Timeout, before the worker is killed
-	aheadWork     = 2 * time.Millisecond  // work queued ahead on one worker at most
-	aheadLongest  = time.Millisecond      // classes slower than this are not sent ahead
-	aheadMax      = 64                    // tasks ahead on one worker
-	recallAfter   = 5 * time.Millisecond  // a current task running so long gives up what waits behind it
-	startTries    = 3                     // failed worker starts in a row before tasks fail
-	oomRetries    = 15                    // kills by the memory guard that a retriable task survives
+	idleOverLimit = time.Second            // an idle worker beyond the CPU count goes after this
+	starveAfter   = time.Second            // a ready class passed over so long gets capacity set aside
+	cancelGrace   = 2 * time.Second        // a running task that ignores its context is Unreachable then
+	timeoutGrace  = time.Second            // past Timeout, before the worker is killed
+	aheadWork     = 2 * time.Millisecond   // work queued ahead on one worker at most
+	aheadLongest  = time.Millisecond       // classes slower than this are not sent ahead
+	aheadMax      = 64                     // tasks ahead on one worker
+	recallAfter   = 5 * time.Millisecond   // a current task running so long gives up what waits behind it
+	startTries    = 3                      // failed worker starts in a row before tasks fail
+	oomRetries    = 15                     // kills by the memory guard that a retriable task survives
 	oomBackoff    = 200 * time.Millisecond // first delay after such a kill; doubles
 	oomBackoffMax = 20 * time.Second
 )
@@ -56,7 +56,8 @@ type Core struct {
 
 	nextWorker WorkerID
 	tasks      int
-	turn       uint64
+	turn       uint64 // calls of schedule
+	places     uint64 // tasks given a place
 	draining   bool
 	oomKills   int
 	startFails map[poolKey]int

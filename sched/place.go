@@ -80,7 +80,7 @@ func (c *Core) schedule() {
 			ok, short = false, "a worker process (limit reached)"
 		}
 		if !ok {
-			cl.served = c.turn // not again in this turn
+			cl.skip = c.turn
 			cl.short = short
 			if cl.blockedSince.IsZero() {
 				cl.blockedSince = c.now
@@ -128,7 +128,7 @@ func (c *Core) bestClass(reserve *class) *class {
 	var best *class
 	var bestHead *task
 	for _, cl := range c.ready {
-		if cl.served == c.turn || cl.refused != "" {
+		if cl.skip == c.turn || cl.refused != "" {
 			continue
 		}
 		h := cl.queue.head()
@@ -173,11 +173,9 @@ func outranks(a *class, ah *task, b *class, bh *task) bool {
 	case a.job != b.job && a.job.running != b.job.running:
 		return a.job.running < b.job.running
 	default:
-		return a.lastServed() < b.lastServed()
+		return a.served < b.served
 	}
 }
-
-func (cl *class) lastServed() uint64 { return cl.served }
 
 // place starts t on this machine: the caller has asked fits. It fails only when
 // no worker may be started.
@@ -194,6 +192,8 @@ func (c *Core) place(t *task) bool {
 	t.class.queue.pop()
 	t.grant = g
 	cl.job.running++
+	c.places++
+	cl.served = c.places
 	switch {
 	case w == nil:
 		c.startWorker(key, cl.job, cl, gpus, t)
@@ -261,6 +261,7 @@ func (c *Core) give(t *task, w *worker) {
 	t.state = raygo.SubmittedToWorker
 	w.queue = append(w.queue, t)
 	w.calls++
+	w.limitCalls(t.class.opts.MaxCalls)
 	if len(w.queue) == 1 {
 		w.state = busy
 		t.class.workers = append(t.class.workers, w)
@@ -268,7 +269,7 @@ func (c *Core) give(t *task, w *worker) {
 	}
 	vs, stored := c.values(t)
 	if len(stored) > 0 {
-		t.fetched = true
+		t.fetched = stored
 		t.state = raygo.PendingArgsFetch
 		c.emit(&Fetch{Task: t.id, Award: t.award, Objects: stored})
 		return
@@ -342,15 +343,6 @@ func (c *Core) awarded(id raygo.TaskID, award uint32) *task {
 // withdraw takes a task that its worker has not been sent off that worker.
 func (c *Core) withdraw(t *task) {
 	w := t.worker
-	for i, q := range w.queue {
-		if q == t {
-			if i == 0 {
-				c.leaveClass(w)
-			}
-			w.queue = append(w.queue[:i:i], w.queue[i+1:]...)
-			break
-		}
-	}
 	t.worker = nil
-	c.release1(t)
+	c.detach(t, w)
 }

@@ -18,8 +18,9 @@ type class struct {
 	never    bool   // and no peer that joins could change that
 
 	queue        queue
-	listed       bool // in Core.ready
-	served       uint64
+	listed       bool      // in Core.ready
+	served       uint64    // when it was last given a place
+	skip         uint64    // the turn in which its head did not fit
 	blockedSince time.Time // its head has been ready and did not fit since
 	short        string    // for want of this resource
 	mean         time.Duration
@@ -46,7 +47,7 @@ type task struct {
 
 	worker  *worker
 	grant   grant
-	fetched bool // a Fetch is out or answered for this award
+	fetched []raygo.ObjectID // what a Fetch of this award is for
 	memoed  bool
 
 	settled    bool // its outcome is decided

@@ -43,6 +43,7 @@ type worker struct {
 	bound     *task // starting: the task it is started for, which holds its resources already
 	queue     []*task
 	calls     int
+	maxCalls  int // the smallest MaxCalls of the classes it has served; 0: no end
 	idleSince time.Time
 	began     time.Time // when queue[0] became current
 	noAhead   bool      // its current task turned out to be long
@@ -279,12 +280,11 @@ func (c *Core) release1(t *task) {
 }
 
 func (c *Core) dropFetch(t *task) {
-	if !t.fetched {
+	if t.fetched == nil {
 		return
 	}
-	t.fetched = false
-	_, stored := c.values(t)
-	c.emit(&Unpin{Task: t.id, Award: t.award, Objects: stored})
+	c.emit(&Unpin{Task: t.id, Award: t.award, Objects: t.fetched})
+	t.fetched = nil
 }
 
 // leaveClass takes w off the list of workers that execute its class.
@@ -330,6 +330,13 @@ func newer(a, b *worker) bool {
 		return xr
 	}
 	return x.startedAt.After(y.startedAt)
+}
+
+// limitCalls notes a class's MaxCalls.
+func (w *worker) limitCalls(n int) {
+	if n > 0 && (w.maxCalls == 0 || n < w.maxCalls) {
+		w.maxCalls = n
+	}
 }
 
 func gpuKey(ids []string) string { return strings.Join(ids, ",") }

@@ -1,0 +1,404 @@
+package sched
+
+import (
+	"slices"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// current finds a task that a worker holds by the award it was given: law 2. A
+// task that is settled but still runs is found too.
+func (c *Core) current(id WorkerID, task raygo.TaskID, award uint32) (*worker, *task) {
+	w := c.workers[id]
+	if w == nil {
+		return nil, nil
+	}
+	for _, t := range w.queue {
+		if t.id == task && t.award == award {
+			return w, t
+		}
+	}
+	return nil, nil
+}
+
+func (c *Core) result(e *Result) {
+	w, t := c.current(e.Worker, e.Task, e.Award)
+	if w == nil {
+		c.dropOutcomes(e.Task, e.Outcomes)
+		return
+	}
+	c.offWorker(t, w)
+	switch {
+	case e.Status == StatusNotStarted:
+		c.notStarted(t)
+	case t.settled:
+		c.dropOutcomes(e.Task, e.Outcomes)
+		c.answerCancels(t, Stopped)
+	case t.cancelled:
+		c.dropOutcomes(e.Task, e.Outcomes)
+		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled while it ran"))
+		c.answerCancels(t, Stopped)
+	case e.Status == StatusOK:
+		c.succeed(t, e)
+	default:
+		c.appFailed(t, e)
+	}
+	c.nextOn(w)
+}
+
+// dropOutcomes frees what an attempt that nobody believes has stored.
+func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
+	j := c.jobs[task.Job()]
+	for _, out := range outs {
+		id := task.Object(out.Index)
+		if out.Value.Kind == Stored && (j == nil || j.objects[id] == nil || j.objects[id].value.Kind != Stored) {
+			c.emit(&Delete{Object: id})
+		}
+	}
+}
+
+// offWorker takes an ended task off its worker and learns how long it took.
+func (c *Core) offWorker(t *task, w *worker) {
+	ran := w.queue[0] == t
+	t.class.measure(c.now.Sub(t.startedAt), ran)
+	c.detach(t, w)
+}
+
+// detach takes a task off a worker and gives back what it holds. The next one
+// that was sent ahead is of the same class and takes the resources over.
+func (c *Core) detach(t *task, w *worker) {
+	i := slices.Index(w.queue, t)
+	if i == 0 && len(w.queue) > 1 {
+		next := w.queue[1]
+		next.grant, t.grant = t.grant, grant{}
+	} else if i == 0 {
+		c.leaveClass(w)
+	}
+	w.queue = slices.Delete(w.queue, i, i+1)
+	c.release1(t)
+	if i == 0 && len(w.queue) > 0 && w.queue[0].state == raygo.SubmittedToWorker {
+		c.begin(w.queue[0], w)
+	}
+}
+
+// measure learns how long tasks of the class take.
+func (cl *class) measure(d time.Duration, ran bool) {
+	switch {
+	case !ran:
+	case cl.mean == 0 || d > 8*cl.mean:
+		cl.mean = max(d, time.Microsecond)
+	default:
+		cl.mean += (d - cl.mean) / 8
+	}
+}
+
+// nextOn decides what becomes of a worker that ended a task.
+func (c *Core) nextOn(w *worker) {
+	if len(w.queue) > 0 || w.state == stopping {
+		return
+	}
+	if w.state == starting {
+		return
+	}
+	w.state = idle
+	if w.maxCalls > 0 && w.calls >= w.maxCalls {
+		c.stopWorker(w, false)
+		return
+	}
+	c.rest(w)
+}
+
+func (c *Core) notStarted(t *task) {
+	t.worker = nil
+	switch {
+	case t.settled:
+		c.answerCancels(t, NeverStarted)
+	case t.cancelled:
+		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled before it ran"))
+		c.answerCancels(t, NeverStarted)
+	default:
+		c.enqueue(t, true)
+	}
+}
+
+func (c *Core) succeed(t *task, e *Result) {
+	if t.stream == nil {
+		if f := c.countMismatch(t, e); f != nil {
+			c.dropOutcomes(t.id, e.Outcomes)
+			c.finishFailed(t, f)
+			return
+		}
+	}
+	c.settle(t, raygo.Finished, Value{})
+	t.job.finished++
+	c.bequeath(t)
+	t.worker = nil
+	if t.stream != nil {
+		c.endStream(t.stream, Value{})
+		return
+	}
+	c.keepMemo(t, e)
+	// Parts first: when the composite is announced its parts must be there.
+	for i := len(e.Outcomes) - 1; i >= 0; i-- {
+		out := e.Outcomes[i]
+		if out.Index > 0 && t.job.objects[t.id.Object(0)] != nil && t.job.objects[t.id.Object(out.Index)] == nil {
+			c.newObject(t.job, t.id.Object(out.Index)) // the composite will contain it
+		}
+		nested := out.Nested
+		if out.Value.Kind == Composite {
+			for k := range out.Value.Parts {
+				nested = append(nested, t.id.Object(k+1))
+			}
+		}
+		c.resolve(t.job, t.id.Object(out.Index), out.Value, nested)
+	}
+}
+
+func (c *Core) countMismatch(t *task, e *Result) *raygo.Failure {
+	want := t.class.opts.NumReturns
+	got := len(e.Outcomes)
+	if want > 1 || got > 1 {
+		got-- // the composite itself
+	}
+	if got == want {
+		return nil
+	}
+	return &raygo.Failure{Code: raygo.CodeCountMismatch, Want: want, Got: got, Message: "the worker sent another number of results than NumReturns says"}
+}
+
+func (c *Core) keepMemo(t *task, e *Result) {
+	if t.class.opts.Memoize && len(e.Outcomes) == 1 && len(e.Outcomes[0].Nested) == 0 {
+		c.emit(&MemoKeep{Task: t.id, Value: e.Outcomes[0].Value})
+	}
+}
+
+// appFailed handles a failure that the program itself made.
+func (c *Core) appFailed(t *task, e *Result) {
+	if len(e.Outcomes) == 0 {
+		c.finishFailed(t, raygo.Fail(raygo.CodeWorkerCrashed, "its worker reported a failure without saying which"))
+		return
+	}
+	v := e.Outcomes[0].Value
+	limit := t.class.opts.MaxRetries
+	if e.Status == StatusRetry && (limit < 0 || int(t.appRetries) < limit) {
+		t.appRetries++
+		c.again(t, v, c.backoff(t.class.opts.RetryBase, t.class.opts.RetryMax, int(t.appRetries)))
+		return
+	}
+	c.finish(t, v)
+}
+
+// retryOrFail handles a failure of the system's: budgets for crashes and for
+// kills by the memory guard are apart.
+func (c *Core) retryOrFail(t *task, f *raygo.Failure, v Value) {
+	o := &t.class.opts
+	limit := o.MaxRetries
+	switch {
+	case f.Code == raygo.CodeOutOfMemory && limit != 0 && (limit < 0 || t.oomRetries < oomRetries):
+		t.oomRetries++
+		c.again(t, v, c.backoff(oomBackoff, oomBackoffMax, int(t.oomRetries)))
+	case f.Code == raygo.CodeWorkerCrashed && (limit < 0 || int(t.sysRetries) < limit):
+		t.sysRetries++
+		c.again(t, v, c.backoff(o.RetryBase, o.RetryMax, int(t.sysRetries)))
+	case f.Code == raygo.CodeTaskTimeout && o.RetryExceptions && (limit < 0 || int(t.appRetries) < limit):
+		t.appRetries++
+		c.again(t, v, c.backoff(o.RetryBase, o.RetryMax, int(t.appRetries)))
+	default:
+		c.finishFailed(t, f)
+		c.answerCancels(t, Stopped)
+	}
+}
+
+// again records the failed attempt and makes the task ready for the next one
+// after the delay. Children of the attempt go: nobody can get their results.
+func (c *Core) again(t *task, v Value, delay time.Duration) {
+	if v.Failure != nil {
+		v.Failure.TaskID, v.Failure.Function, v.Failure.Attempt = t.id.String(), t.class.function, int(t.attempt)
+	}
+	c.record(t, raygo.Failed, v, false)
+	c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "attempt %d of its parent %s failed", t.attempt, t.class.function))
+	t.worker = nil
+	t.attempt++
+	t.readySince = 0
+	if s := t.stream; s != nil && s.fixed {
+		c.discard(s.id, s.held)
+		s.held, s.produced = nil, 0
+	}
+	if delay <= 0 {
+		c.enqueue(t, true)
+		return
+	}
+	t.backingOff = true
+	t.state = raygo.PendingNodeAssignment
+	c.after(delay, timer{kind: timerRetry, task: t, mark: t.attempt})
+}
+
+// backoff doubles from base up to limit, with jitter over the upper half.
+func (c *Core) backoff(base, limit time.Duration, n int) time.Duration {
+	if base <= 0 {
+		return 0
+	}
+	d := base << min(n-1, 30)
+	if d <= 0 || limit > 0 && d > limit {
+		d = max(limit, base)
+	}
+	return d/2 + time.Duration(c.rng.Int64N(int64(d/2)+1))
+}
+
+// backToQueue takes a task that its worker has not begun back, without blame.
+func (c *Core) backToQueue(t *task) {
+	t.worker = nil
+	c.release1(t)
+	if t.settled {
+		c.answerCancels(t, NeverStarted)
+		return
+	}
+	if t.cancelled {
+		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled before it ran"))
+		c.answerCancels(t, NeverStarted)
+		return
+	}
+	c.enqueue(t, true)
+}
+
+func (c *Core) started(e *Started) {
+	if w, t := c.current(e.Worker, e.Task, e.Award); w != nil && w.queue[0] == t {
+		t.startedAt, w.began = c.now, c.now
+	}
+}
+
+// blocked gives the CPU of a waiting task back. What was sent ahead of need is
+// placed anew: the worker has dropped it.
+func (c *Core) blocked(e *Blocked) {
+	w, t := c.current(e.Worker, e.Task, e.Award)
+	if w == nil || w.queue[0] != t || w.state != busy {
+		return
+	}
+	c.takeBack(w)
+	c.leaveClass(w)
+	c.led.lend(&t.grant)
+	w.state = blockedState
+	t.state = raygo.RunningInGet
+	if e.InWait {
+		t.state = raygo.RunningInWait
+	}
+}
+
+func (c *Core) takeBack(w *worker) {
+	ahead := slices.Clone(w.queue[1:])
+	w.queue = w.queue[:1]
+	for i := len(ahead) - 1; i >= 0; i-- {
+		w.calls--
+		c.backToQueue(ahead[i])
+	}
+}
+
+func (c *Core) unblocked(e *Unblocked) {
+	w, t := c.current(e.Worker, e.Task, e.Award)
+	if w == nil || w.state != blockedState || slices.Contains(c.resume, t) {
+		return
+	}
+	c.resume = append(c.resume, t)
+}
+
+// resumeBlocked lets unblocked tasks go on, in order, as CPUs are free. They
+// come before new tasks.
+func (c *Core) resumeBlocked() {
+	for len(c.resume) > 0 {
+		t := c.resume[0]
+		if t.worker == nil || t.worker.state != blockedState {
+			c.resume = c.resume[1:]
+			continue
+		}
+		if !c.led.reclaim(&t.class.demand, &t.grant) {
+			return
+		}
+		c.resume = c.resume[1:]
+		w := t.worker
+		w.state = busy
+		w.noAhead = true
+		t.state = raygo.Running
+		t.class.workers = append(t.class.workers, w)
+		c.emit(&Resume{Worker: w.id, Task: t.id, Award: t.award})
+	}
+}
+
+// sendAhead fills workers with tasks of the class they execute when those are
+// so short that a round trip between two would cost more than they do.
+func (c *Core) sendAhead(reserve *class) {
+	if len(c.resume) > 0 {
+		return
+	}
+	for _, cl := range c.ready {
+		if cl.queue.n == 0 || cl.mean == 0 || cl.mean > aheadLongest || len(cl.workers) == 0 || cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.opts.Timeout > 0 {
+			continue
+		}
+		if h := cl.queue.head(); h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
+			continue
+		}
+		depth := min(aheadMax, max(1, int(aheadWork/cl.mean)))
+		// Share what there is: the last few tasks should not pile up on one.
+		depth = min(depth, 1+cl.queue.n/len(cl.workers))
+		for _, w := range cl.workers {
+			if w.noAhead || w.state != busy || w.queue[0].state != raygo.Running || len(w.queue)*2 > depth+1 {
+				continue
+			}
+			for len(w.queue) <= depth && cl.queue.head() != nil && !c.hasStored(cl.queue.head()) {
+				t := cl.queue.pop()
+				cl.job.running++
+				c.give(t, w)
+			}
+			if len(w.queue) > 1 && !w.timed {
+				w.timed = true
+				c.after(recallAfter, timer{kind: timerRecall, work: w})
+			}
+		}
+	}
+}
+
+// hasStored reports whether bytes have to be brought before t can run; such a
+// task is not sent ahead, so that a worker's tasks begin in the order sent.
+func (c *Core) hasStored(t *task) bool {
+	if len(t.deps) == 0 {
+		return false
+	}
+	_, stored := c.values(t)
+	return len(stored) > 0
+}
+
+// recallDue asks for what waits behind a task that turned out to be long.
+func (c *Core) recallDue(w *worker) {
+	w.timed = false
+	if len(w.queue) < 2 || w.state != busy {
+		return
+	}
+	if ran := c.now.Sub(w.began); ran < recallAfter {
+		w.timed = true
+		c.after(recallAfter-ran, timer{kind: timerRecall, work: w})
+		return
+	}
+	w.noAhead = true
+	if !w.recalled {
+		w.recalled = true
+		c.emit(&Recall{Worker: w.id})
+	}
+}
+
+func (c *Core) returned(e *Returned) {
+	w := c.workers[e.Worker]
+	if w == nil {
+		return
+	}
+	for i := len(e.Tasks) - 1; i >= 0; i-- {
+		m := e.Tasks[i]
+		k := slices.IndexFunc(w.queue, func(t *task) bool { return t.id == m.Task && t.award == m.Award })
+		if k <= 0 {
+			continue // it has begun meanwhile, or is not this worker's
+		}
+		t := w.queue[k]
+		w.queue = slices.Delete(w.queue, k, k+1)
+		w.calls--
+		c.backToQueue(t)
+	}
+}

@@ -1,0 +1,94 @@
+package sched
+
+import (
+	"slices"
+
+	raygo "github.com/raygo/raygo"
+)
+
+func (c *Core) cancel(e *Cancel) {
+	j := c.jobs[e.Task.Job()]
+	if j == nil || j.tasks[e.Task] == nil {
+		c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: AlreadyDone})
+		return
+	}
+	c.cancelTask(j.tasks[e.Task], e, raygo.Fail(raygo.CodeCancelled, "it was cancelled"), e.Force, e.Recursive)
+}
+
+// cancelTask cancels a task and, if recursive, what it submitted. The request
+// is answered when it is certain what came of it (law 8).
+func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recursive bool) {
+	if recursive {
+		c.cancelChildren(t, why)
+	}
+	if req != nil {
+		t.cancels = append(t.cancels, req)
+	}
+	w := t.worker
+	switch {
+	case w == nil:
+		c.cancelUnplaced(t, why)
+	case t.state == raygo.PendingArgsFetch:
+		c.withdraw(t)
+		c.cancelUnplaced(t, why)
+		c.nextOn(w)
+	default:
+		t.cancelled = true
+		if force && w.queue[0] == t {
+			c.stopWorker(w, true)
+			return
+		}
+		c.emit(&Stop{Worker: w.id, Task: t.id, Award: t.award})
+		c.after(cancelGrace, timer{kind: timerCancel, task: t, mark: t.award})
+	}
+}
+
+// cancelUnplaced settles a task that no worker has.
+func (c *Core) cancelUnplaced(t *task, why *raygo.Failure) {
+	for _, w := range c.order {
+		if w.bound == t {
+			w.bound = nil
+			c.dropBound(t)
+		}
+	}
+	outcome := NeverStarted
+	if t.attempt > 0 {
+		outcome = Stopped
+	}
+	f := *why
+	c.finishFailed(t, &f)
+	c.answerCancels(t, outcome)
+}
+
+// cancelOverdue is called when a running task has ignored its context: its refs
+// are settled, what it still computes will be discarded.
+func (c *Core) cancelOverdue(t *task, award uint32) {
+	if t.award != award || t.worker == nil || t.worker.state == stopping {
+		return
+	}
+	if !t.settled {
+		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "it was cancelled; it ignores its context and still runs, its result will be discarded (Force ends its process)"))
+	}
+	c.answerCancels(t, Unreachable)
+}
+
+func (c *Core) answerCancels(t *task, outcome CancelOutcome) {
+	for _, r := range t.cancels {
+		c.emit(&Cancelled{Proc: r.Proc, Request: r.Request, Outcome: outcome})
+	}
+	t.cancels = nil
+}
+
+// cancelChildren cancels what a task submitted, deepest last come first.
+func (c *Core) cancelChildren(t *task, why *raygo.Failure) {
+	var kids []*task
+	for k := t.child; k != nil; k = k.next {
+		kids = append(kids, k)
+	}
+	slices.Reverse(kids)
+	for _, k := range kids {
+		if !k.settled {
+			c.cancelTask(k, nil, why, false, true)
+		}
+	}
+}
