@@ -32,8 +32,8 @@ type TaskRow struct {
 	ErrorType    string             `cbor:"11,keyasint,omitempty" json:"error_type,omitempty" yaml:"error_type,omitempty"`
 	ErrorMessage string             `cbor:"12,keyasint,omitempty" json:"error_message,omitempty" yaml:"error_message,omitempty"`
 	Created      time.Time          `cbor:"13,keyasint,omitempty" json:"creation_time" yaml:"creation_time"`
-	Started      time.Time          `cbor:"14,keyasint,omitempty" json:"start_time" yaml:"start_time"`
-	Ended        time.Time          `cbor:"15,keyasint,omitempty" json:"end_time" yaml:"end_time"`
+	Started      time.Time          `cbor:"14,keyasint,omitempty" json:"start_time,omitzero" yaml:"start_time,omitempty"`
+	Ended        time.Time          `cbor:"15,keyasint,omitempty" json:"end_time,omitzero" yaml:"end_time,omitempty"`
 	Progress     string             `cbor:"16,keyasint,omitempty" json:"progress,omitempty" yaml:"progress,omitempty"`
 	Reason       string             `cbor:"17,keyasint,omitempty" json:"reason,omitempty" yaml:"reason,omitempty"` // why it waits
 	Depth        int                `cbor:"18,keyasint,omitempty" json:"depth" yaml:"depth"`
@@ -113,7 +113,7 @@ type JobRow struct {
 	CID      string    `cbor:"5,keyasint,omitempty" json:"program_cid" yaml:"program_cid"`
 	PID      int       `cbor:"6,keyasint" json:"driver_pid" yaml:"driver_pid"`
 	Started  time.Time `cbor:"7,keyasint" json:"start_time" yaml:"start_time"`
-	Ended    time.Time `cbor:"8,keyasint,omitempty" json:"end_time" yaml:"end_time"`
+	Ended    time.Time `cbor:"8,keyasint,omitempty" json:"end_time,omitzero" yaml:"end_time,omitempty"`
 	Tasks    int       `cbor:"9,keyasint" json:"tasks" yaml:"tasks"`        // unfinished
 	Finished int       `cbor:"10,keyasint" json:"finished" yaml:"finished"` // ended with a value
 	Failed   int       `cbor:"11,keyasint" json:"failed" yaml:"failed"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,8 +30,11 @@ func Socket(address string) (path string, explicit bool, err error) {
 		address = os.Getenv(Variable)
 	}
 	if address == "" {
-		path, err := ipc.DefaultSocket()
-		return path, false, err
+		path = ipc.DefaultSocket()
+		if err := ipc.CheckSocketDir(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return "", false, fmt.Errorf("the default socket is not to be trusted: %w", err)
+		}
+		return path, false, nil
 	}
 	path, isURL := strings.CutPrefix(address, "unix://")
 	switch {

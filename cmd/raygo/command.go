@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/raygo/raygo/cmd/raygo/internal/ask"
+	"github.com/raygo/raygo/cmd/raygo/internal/show"
+	"github.com/raygo/raygo/node"
+)
+
+const longHelp = `raygo asks a peer what runs on it, runs programs, and shows raygo at work.
+
+Commands that ask find the peer by --address, else $RAYGO_ADDRESS, else the
+default socket of raygo-peer. 'raygo run' and 'raygo demo' need none: they host
+a peer of their own for as long as they run when no other serves.
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 3 no peer answers.`
+
+const helpExamples = `  raygo demo                        # see it work, with nothing set up
+  raygo run ./cmd/mine --input x    # build a program and run it as the driver
+
+  raygo status
+  raygo list tasks --filter state=FAILED --detail
+  raygo summary tasks
+  raygo explain TASK                # why it is where it is, or why it waits
+  raygo logs JOB -f
+  raygo timeline -o trace.json      # for chrome://tracing or ui.perfetto.dev`
+
+// shared are the flags that all commands take.
+type shared struct {
+	address string
+	format  string
+}
+
+func (s *shared) printer(cmd *cobra.Command) show.Printer {
+	return show.Printer{Out: cmd.OutOrStdout(), Notes: cmd.ErrOrStderr(), Format: s.format}
+}
+
+// dial finds the peer.
+func (s *shared) dial(cmd *cobra.Command) (*ask.Client, error) {
+	return ask.Dial(cmd.Context(), s.address)
+}
+
+// newCommand makes the root command; started tells whether its usage was
+// accepted.
+func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool) {
+	s := &shared{format: show.Table}
+	ran := false
+	root = &cobra.Command{
+		Use:               "raygo",
+		Short:             "Run Go functions as tasks, and see what they do",
+		Long:              longHelp,
+		Example:           helpExamples,
+		Version:           node.Version,
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		DisableAutoGenTag: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if !slices.Contains(show.Formats, s.format) {
+				return fmt.Errorf("--format %q is not one of %s", s.format, strings.Join(show.Formats, ", "))
+			}
+			ran = true
+			return nil
+		},
+	}
+	root.SetOut(out)
+	root.SetErr(errOut)
+	root.SetVersionTemplate(versionText())
+	root.PersistentFlags().StringVar(&s.address, "address", "", "`ADDRESS` of the peer, as unix:///PATH (default $RAYGO_ADDRESS, else the default socket)")
+	root.PersistentFlags().StringVar(&s.format, "format", s.format, "`FORM` of the output: table, json or yaml")
+	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(show.Formats, cobra.ShellCompDirectiveNoFileComp))
+	root.AddGroup(&cobra.Group{ID: "work", Title: "Work:"}, &cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "act", Title: "Act:"})
+	group := func(id string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("work", newRun(s))
+	group("look", newStatus(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
+	group("act", newCancel(s))
+	root.AddCommand(&cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionText()) },
+	})
+	return root, func() bool { return ran }
+}
+
+func versionText() string {
+	return fmt.Sprintf("raygo %s (%s, %s/%s)\n", node.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// subcommandNeeded is the RunE of a command that only groups others.
+func subcommandNeeded(cmd *cobra.Command, args []string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	if len(args) > 0 {
+		return usagef("unknown %q: raygo %s takes one of %s", args[0], cmd.Name(), strings.Join(names, ", "))
+	}
+	return usagef("raygo %s takes one of %s", cmd.Name(), strings.Join(names, ", "))
+}

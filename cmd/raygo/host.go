@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/raygo/raygo/cmd/raygo/internal/ask"
+	"github.com/raygo/raygo/sdk/p2p"
+)
+
+// hosted is a peer for a program that raygo starts: one that serves already, or
+// one of our own.
+type hosted struct {
+	address string
+	own     *p2p.Peer // nil when another serves
+}
+
+// hostPeer finds a peer at address, as ask.Socket reads it; where none answers
+// at the default socket it starts one in this process. An address that was
+// given on purpose must answer.
+func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
+	_, explicit, err := ask.Socket(address)
+	if err != nil && explicit {
+		return nil, err
+	}
+	c, err := ask.Dial(ctx, address)
+	if err == nil {
+		defer c.Close()
+		return &hosted{address: "unix://" + c.Socket}, nil
+	}
+	if explicit || ctx.Err() != nil {
+		return nil, err
+	}
+	if !errors.Is(err, ask.ErrNoPeer) {
+		fmt.Fprintf(notes, "raygo: the default socket is of no use (%s); hosting a private peer\n", err)
+	}
+	p, err := p2p.Start(ctx, p2p.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return &hosted{address: p.Address(), own: p}, nil
+}
+
+// stop ends a peer of our own.
+func (h *hosted) stop() error {
+	if h.own == nil {
+		return nil
+	}
+	if err := h.own.Stop(); err != nil {
+		return fmt.Errorf("stop the private peer: %w", err)
+	}
+	return nil
+}

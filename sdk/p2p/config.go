@@ -1,0 +1,90 @@
+// Package p2p owns what a program links in to carry a peer inside itself, or to
+// reach peers by itself, instead of relying on the installed commands.
+//
+//	raygo.Main(run, p2p.Embedded(p2p.Config{NumCPUs: 4}))
+//
+// It makes the program larger: it holds all of a peer.
+package p2p
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/raygo/raygo/node"
+)
+
+// Config says what a peer inside a program offers. The zero value is a private
+// peer that uses all of the machine and is gone without a trace when the
+// program ends.
+type Config struct {
+	// NumCPUs is how many CPUs tasks may use; 0 means all of the machine's, a
+	// negative number none.
+	NumCPUs float64
+	// NumGPUs is how many GPUs tasks may use; 0 means those that are found, a
+	// negative number none.
+	NumGPUs int
+	// Memory in bytes that tasks may ask for by Memory(...); 0 means 70 % of
+	// the machine's.
+	Memory int64
+	// Resources are the custom resources.
+	Resources map[string]float64
+	// Labels describe the peer to label strategies.
+	Labels map[string]string
+	// ObjectStoreMemory bounds shared memory for objects, in bytes; 0 means
+	// 30 % of the machine's memory.
+	ObjectStoreMemory int64
+	// SpillDir takes objects that memory has no room for; "off" turns spilling
+	// off. Default: a folder of the peer's data directory.
+	SpillDir string
+	// DataDir holds the peer's key, kept programs, logs and spill files.
+	// Default: a temporary directory that goes with the peer.
+	DataDir string
+	// Socket is the path that other programs and the raygo command can connect
+	// to. Default: a file in the data directory.
+	Socket string
+	// HTTP is the loopback address of the metrics endpoint. Default: "off".
+	HTTP string
+	// MaxWorkers bounds worker processes. Default: 64 + 16 per CPU.
+	MaxWorkers int
+	// WorkerIdle is how long an idle worker is kept. Default: 60 s.
+	WorkerIdle time.Duration
+	// DrainTimeout is how long running tasks get when the peer is drained.
+	// Default: 30 s.
+	DrainTimeout time.Duration
+	// ClusterKeyFile is the key of a cluster to be a member of. This build
+	// serves one machine and refuses it.
+	ClusterKeyFile string
+	// Logger takes the peer's log. Default: discard.
+	Logger *slog.Logger
+}
+
+// node is the same in package node's words.
+func (c Config) node() (node.Config, error) {
+	if c.ClusterKeyFile != "" {
+		return node.Config{}, fmt.Errorf("%w: ClusterKeyFile: raygo %s serves one machine; clusters of several are not part of this build", node.ErrConfig, node.Version)
+	}
+	n := node.Config{
+		DataDir: c.DataDir, Socket: c.Socket, Private: c.DataDir == "",
+		CPUs: c.NumCPUs, GPUs: c.NumGPUs, Memory: c.Memory, Resources: c.Resources, Labels: c.Labels,
+		ObjectStoreMemory: c.ObjectStoreMemory, SpillDir: c.SpillDir, HTTP: c.HTTP,
+		MaxWorkers: c.MaxWorkers, WorkerIdle: c.WorkerIdle, DrainTimeout: c.DrainTimeout, Logger: c.Logger,
+	}
+	n.CPUs, n.GPUs = offered(c.NumCPUs), offered(c.NumGPUs)
+	if n.HTTP == "" {
+		n.HTTP = "off"
+	}
+	return n, nil
+}
+
+// offered turns this package's 0 for all and negative for none into package
+// node's negative for all and 0 for none.
+func offered[N int | float64](n N) N {
+	switch {
+	case n == 0:
+		return -1
+	case n < 0:
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,71 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/raygo/raygo/node"
+)
+
+// Peer is a peer that runs inside this process.
+type Peer struct {
+	ready node.Ready
+	stop  context.CancelFunc
+	done  chan struct{} // closed when the peer has ended
+	err   error         // how; read after done
+	once  sync.Once
+}
+
+// Start runs a peer inside this process and returns when programs can connect
+// to it. It goes on when ctx ends; Stop ends it.
+func Start(ctx context.Context, cfg Config) (*Peer, error) {
+	c, err := cfg.node()
+	if err != nil {
+		return nil, fmt.Errorf("start a peer inside this process: %w", err)
+	}
+	n, err := node.New(c)
+	if err != nil {
+		return nil, fmt.Errorf("start a peer inside this process: %w", err)
+	}
+	own, stop := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Peer{stop: stop, done: make(chan struct{})}
+	ready := make(chan node.Ready, 1)
+	go func() { // ends with the peer; Stop waits for it
+		defer close(p.done)
+		p.err = n.Run(own, func(r node.Ready) { ready <- r })
+	}()
+	select {
+	case p.ready = <-ready:
+		return p, nil
+	case <-p.done:
+		stop()
+		return nil, fmt.Errorf("start a peer inside this process: %w", errors.Join(p.err, errNotServed(p.err)))
+	case <-ctx.Done():
+		return nil, errors.Join(ctx.Err(), p.Stop())
+	}
+}
+
+func errNotServed(err error) error {
+	if err != nil {
+		return nil
+	}
+	return errors.New("it ended before it served")
+}
+
+// Address is where programs connect to the peer.
+func (p *Peer) Address() string { return "unix://" + p.ready.Socket }
+
+// ID is the peer's libp2p peer ID.
+func (p *Peer) ID() string { return p.ready.ID }
+
+// Done is closed when the peer has ended, by Stop or by itself.
+func (p *Peer) Done() <-chan struct{} { return p.done }
+
+// Stop ends the peer and its workers and returns when they are gone.
+func (p *Peer) Stop() error {
+	p.once.Do(p.stop)
+	<-p.done
+	return p.err
+}
