@@ -84,7 +84,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 	}
 	group("work", newRun(s))
 	group("look", newStatus(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
-	group("act", newCancel(s))
+	group("act", newCancel(s), newReplay(s))
 	root.AddCommand(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
