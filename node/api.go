@@ -3,6 +3,17 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/launch"
+	"github.com/raygo/raygo/objects"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 // ErrInUse is wrapped when another peer serves the socket or the data
@@ -13,18 +24,147 @@ var ErrInUse = errors.New("in use by another peer")
 var ErrConfig = errors.New("bad configuration")
 
 // Node is a peer.
-type Node struct{ cfg Config }
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	dir      *dataDir
+	id       string
+	tag      uint32
+	born     time.Time
+	res      sched.Resources
+	store    *objects.Store
+	launcher *launch.Launcher
+	listener *net.UnixListener
+	http     string
+	book     *book
+	metrics  *metrics
 
-// New validates cfg and prepares a peer; Run starts it.
-func New(cfg Config) (*Node, error) { return &Node{cfg: cfg}, nil }
+	ctx    context.Context // ends when the peer stops at once
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // connections, workers and everything they start
 
-// Run serves until ctx ends and everything the peer started has. ready is
-// called once, when programs can connect.
+	mu sync.Mutex // the loop: guards core and all fields below
+
+	core      *sched.Core
+	procs     map[raygo.ProcID]*proc
+	jobs      map[raygo.JobID]*job
+	classes   map[sched.ClassID]*class
+	workers   map[sched.WorkerID]*worker
+	fetches   map[raygo.TaskID]*fetch
+	memos     *memos
+	pending   []sched.Event // what effects gave rise to; stepped in the same turn
+	dirty     []*proc       // connections with unflushed frames
+	late      map[*proc]struct{}
+	commands  map[uint32]chan sched.CancelOutcome // cancels asked for by commands
+	timer     *time.Timer
+	armed     time.Time
+	nextProc  uint32
+	nextClass sched.ClassID
+	nextAsk   uint32
+	draining  bool
+	stopped   bool
+	idle      chan struct{} // closed when draining and nothing runs
+}
+
+// class is a function with options as the drivers and workers of a job know it.
+type class struct {
+	id  sched.ClassID
+	job raygo.JobID
+	def ipc.Class
+	row map[string]float64 // its demand, for lists
+}
+
+// New validates cfg and prepares a peer: its directory, key and socket. Run
+// serves it and gives everything back.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Logger, born: time.Now(),
+		procs: map[raygo.ProcID]*proc{}, jobs: map[raygo.JobID]*job{}, classes: map[sched.ClassID]*class{},
+		workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, memos: newMemos(),
+		late: map[*proc]struct{}{}, commands: map[uint32]chan sched.CancelOutcome{}, idle: make(chan struct{}),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	return n, n.open()
+}
+
+// Run serves until ctx ends and everything the peer started has ended too. ready
+// is called once, when programs can connect.
 func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
-	<-ctx.Done()
-	return nil
+	defer n.close()
+	stop := context.AfterFunc(ctx, n.cancel)
+	defer stop()
+	parts := []func(context.Context) error{n.store.Run, n.launcher.Run, n.serveHTTP, n.guardMemory, n.accept, n.keepTime, n.pushLate}
+	errs := make(chan error, len(parts))
+	inner, cancelParts := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelParts()
+	for _, run := range parts {
+		go func() { errs <- run(inner) }()
+	}
+	ready(Ready{Ready: true, ID: n.id, Addrs: []string{}, Socket: n.cfg.Socket, HTTP: n.http})
+	var first error
+	ended := 0
+	select {
+	case <-n.ctx.Done():
+	case first = <-errs:
+		ended++
+	}
+	n.cancel()
+	n.endAll()
+	cancelParts()
+	for ; ended < len(parts); ended++ {
+		first = errors.Join(first, <-errs)
+	}
+	if errors.Is(first, context.Canceled) {
+		return nil
+	}
+	return first
 }
 
 // Drain stops new tasks and waits for the running ones, at most
-// Config.DrainTimeout. The second call is the same as the first.
-func (n *Node) Drain(ctx context.Context) error { return nil }
+// Config.DrainTimeout. The second call waits for the same.
+func (n *Node) Drain(ctx context.Context) error {
+	n.mu.Lock()
+	if !n.draining {
+		n.draining = true
+		n.log.Info("draining: no new tasks", "timeout", n.cfg.DrainTimeout)
+		n.step(&sched.Drain{})
+		n.afterTurn()
+	}
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.DrainTimeout)
+	defer cancel()
+	select {
+	case <-n.idle:
+		return nil
+	case <-n.ctx.Done():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("drain: tasks still run after %s: %w", n.cfg.DrainTimeout, ctx.Err())
+	}
+}
+
+// endAll ends every job and waits until no process and no connection is left.
+func (n *Node) endAll() {
+	n.mu.Lock()
+	n.stopped = true
+	for id := range n.jobs {
+		n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
+	}
+	procs := make([]*proc, 0, len(n.procs))
+	for _, p := range n.procs {
+		procs = append(procs, p)
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+	_ = n.listener.Close()
+	for _, p := range procs {
+		if p.worker == 0 {
+			p.hangUp(raygo.Fail(raygo.CodePeerDied, "the peer stopped"))
+		}
+	}
+	n.wg.Wait()
+}

@@ -1,0 +1,354 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/objects"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// carry does what the core decided. Nothing here blocks; the loop is held.
+func (n *Node) carry(e sched.Effect) {
+	switch e := e.(type) {
+	case *sched.Execute:
+		n.execute(e)
+	case *sched.Notify:
+		n.notify(e)
+	case *sched.Ended:
+		n.ended(e)
+	case *sched.Delete:
+		n.store.Delete(e.Object)
+	case *sched.StreamState:
+		n.streamState(e)
+	case *sched.Credit:
+		if w := n.workers[e.Worker]; w != nil && w.proc != nil {
+			w.proc.send(func(b []byte) []byte { return ipc.AppendStreamMark(b, ipc.TypeCredit, e.Task, e.N) })
+		}
+	case *sched.Fetch:
+		n.fetch(e)
+	case *sched.Unpin:
+		n.unpin(e)
+	case *sched.Resume:
+		n.mark(e.Worker, ipc.TypeResume, ipc.Mark{Task: e.Task, Award: e.Award})
+	case *sched.Stop:
+		n.mark(e.Worker, ipc.TypeStop, ipc.Mark{Task: e.Task, Award: e.Award})
+	case *sched.Recall:
+		if w := n.workers[e.Worker]; w != nil && w.proc != nil {
+			w.proc.send(func(b []byte) []byte { b, at := ipc.Begin(b, ipc.TypeRecall); return ipc.End(b, at) })
+		}
+	default:
+		n.carryRare(e)
+	}
+}
+
+func (n *Node) carryRare(e sched.Effect) {
+	switch e := e.(type) {
+	case *sched.StartWorker:
+		n.startWorker(e)
+	case *sched.StopWorker:
+		n.stopWorker(e)
+	case *sched.Memo:
+		n.memoLookup(e)
+	case *sched.MemoKeep:
+		n.memoKeep(e)
+	case *sched.Cancelled:
+		n.cancelled(e)
+	case *sched.Warn:
+		n.warn(e.Job, e.Text)
+	case *sched.OOMKill:
+		n.log.Warn("killed for memory", "worker", e.Worker, "task", e.Task, "function", e.Function, "why", e.Reason)
+	case *sched.JobDone:
+		n.jobDone(e.Job)
+	}
+}
+
+func (n *Node) mark(id sched.WorkerID, t ipc.Type, m ipc.Mark) {
+	if w := n.workers[id]; w != nil && w.proc != nil {
+		w.proc.send(func(b []byte) []byte { return ipc.AppendMark(b, t, m) })
+	}
+}
+
+func (n *Node) cancelled(e *sched.Cancelled) {
+	if e.Proc == 0 {
+		if ch := n.commands[e.Request]; ch != nil {
+			delete(n.commands, e.Request)
+			ch <- e.Outcome // buffered by its maker
+		}
+		return
+	}
+	if p := n.procs[e.Proc]; p != nil {
+		p.send(func(b []byte) []byte { return ipc.AppendCancelled(b, e.Request, ipc.CancelOutcome(e.Outcome)) })
+	}
+}
+
+// execute sends a task to its worker, with the class if the worker is new to it.
+func (n *Node) execute(e *sched.Execute) {
+	w := n.workers[e.Worker]
+	if w == nil || w.proc == nil {
+		return
+	}
+	p := w.proc
+	if cl := n.classes[e.Class]; cl != nil && !p.sent[e.Class] {
+		p.sent[e.Class] = true
+		p.send(func(b []byte) []byte { return ipc.AppendNumbered(b, ipc.TypeClass, uint32(e.Class), &cl.def) })
+	}
+	x := ipc.Execute{Task: e.Task, Attempt: e.Attempt, Award: e.Award, Class: uint32(e.Class), Args: ipc.Args{Raw: e.Args}}
+	if len(e.Values) > 0 {
+		x.Values = make([]ipc.Resolved, len(e.Values))
+		f := n.fetches[e.Task]
+		for i := range e.Values {
+			r := &e.Values[i]
+			x.Values[i] = ipc.Resolved{ID: r.ID, Value: wire(&r.Value)}
+			if r.Value.Kind == sched.Stored && f != nil {
+				x.Values[i].Value = storedAt(&r.Value, f.extents[r.Value.Store])
+			}
+		}
+	}
+	w.current = e.Task
+	p.send(func(b []byte) []byte {
+		if e.Stream && (e.From > 0 || e.Taken > 0) {
+			b = ipc.AppendStreamState(b, &ipc.StreamState{Task: e.Task, Produced: e.From})
+			b = ipc.AppendStreamMark(b, ipc.TypeCredit, e.Task, e.Taken)
+		}
+		return ipc.AppendExecute(b, &x)
+	})
+}
+
+// wire is a value as the protocol carries it. Stored bytes are Elsewhere until
+// they are pinned for the reader.
+func wire(v *sched.Value) ipc.Value {
+	switch v.Kind {
+	case sched.Inline:
+		return ipc.Value{Kind: ipc.ValueInline, Format: ipc.Format(v.Format), Bytes: v.Bytes}
+	case sched.Failed:
+		if v.Bytes == nil && v.Failure != nil {
+			v.Bytes = ipc.Marshal(v.Failure)
+		}
+		return ipc.Value{Kind: ipc.ValueFailed, Code: v.Code, Bytes: v.Bytes}
+	case sched.Composite:
+		return ipc.Value{Kind: ipc.ValueComposite, Parts: v.Parts}
+	default:
+		return ipc.Value{Kind: ipc.ValueElsewhere, Format: ipc.Format(v.Format), Size: v.Size}
+	}
+}
+
+func storedAt(v *sched.Value, x objects.Extent) ipc.Value {
+	return ipc.Value{Kind: ipc.ValueStored, Format: ipc.Format(v.Format), ID: v.Store, Offset: x.Offset, Size: v.Size}
+}
+
+// notify tells a process that an object is ready: with the value if that is
+// small or was asked for.
+func (n *Node) notify(e *sched.Notify) {
+	p := n.procs[e.Proc]
+	if p == nil {
+		return
+	}
+	wantsValue := e.Wanted && ipc.WantMode(e.Mode) == ipc.WantValue
+	if !e.Wanted && p.conn.Backlog() > softBacklog {
+		p.missed = append(p.missed, e.Object)
+		n.late[p] = struct{}{}
+		return
+	}
+	switch {
+	case wantsValue && e.Value.Kind == sched.Stored:
+		n.deliver(p, e.Object, e.Value)
+		return
+	case !wantsValue && e.Value.Kind == sched.Inline && len(e.Value.Bytes) > ipc.PushLimit:
+		v := ipc.Value{Kind: ipc.ValueElsewhere, Format: ipc.Format(e.Value.Format), Size: uint64(len(e.Value.Bytes))}
+		p.send(func(b []byte) []byte { return ipc.AppendReady(b, e.Object, &v) })
+		return
+	}
+	v := wire(&e.Value)
+	p.send(func(b []byte) []byte { return ipc.AppendReady(b, e.Object, &v) })
+}
+
+// catchUp sends the notices that waited, once the process reads again.
+func (n *Node) catchUp(p *proc) {
+	for len(p.missed) > 0 && p.conn.Backlog() < softBacklog/2 {
+		id := p.missed[0]
+		p.missed = p.missed[1:]
+		if o, ok := n.core.Object(id); ok && o.Value.Kind != sched.None {
+			n.notify(&sched.Notify{Proc: p.id, Object: id, Value: o.Value})
+		}
+	}
+	if len(p.missed) == 0 {
+		p.missed = nil
+		delete(n.late, p)
+	}
+}
+
+// deliver pins a stored object for a process and tells it where the bytes are.
+func (n *Node) deliver(p *proc, id raygo.ObjectID, v sched.Value) {
+	if x, ok := n.store.TryPin([]raygo.ObjectID{v.Store}); ok {
+		p.giveView(id, &v, x[0])
+		return
+	}
+	n.wg.Go(func() {
+		x, err := n.store.Pin(n.ctx, []raygo.ObjectID{v.Store})
+		n.mu.Lock()
+		switch {
+		case err != nil:
+			out := wire(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("bring", id, err)})
+			p.send(func(b []byte) []byte { return ipc.AppendReady(b, id, &out) })
+		case p.gone:
+			n.store.Unpin(v.Store)
+		default:
+			p.giveView(id, &v, x[0])
+		}
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+	})
+}
+
+func (p *proc) giveView(id raygo.ObjectID, v *sched.Value, x objects.Extent) {
+	p.pins[v.Store]++
+	out := storedAt(v, x)
+	p.send(func(b []byte) []byte { return ipc.AppendReady(b, id, &out) })
+}
+
+func (n *Node) streamState(e *sched.StreamState) {
+	p := n.procs[e.Proc]
+	if p == nil {
+		return
+	}
+	s := ipc.StreamState{Task: e.Task, Produced: e.Produced, Ended: e.Ended}
+	if e.Failure.Kind == sched.Failed {
+		s.Failure = wire(&e.Failure)
+	}
+	p.send(func(b []byte) []byte { return ipc.AppendStreamState(b, &s) })
+}
+
+// fetch is the bytes of a task's arguments on their way or here.
+type fetch struct {
+	award   uint32
+	extents map[raygo.ObjectID]objects.Extent
+	cancel  context.CancelFunc // while they are on their way
+	ids     []raygo.ObjectID
+}
+
+// fetch brings a task's stored arguments into memory, all or none.
+func (n *Node) fetch(e *sched.Fetch) {
+	f := &fetch{award: e.Award, ids: e.Objects}
+	n.fetches[e.Task] = f
+	if xs, ok := n.store.TryPin(e.Objects); ok {
+		f.pinned(xs)
+		n.later(&sched.ArgsReady{Task: e.Task, Award: e.Award})
+		return
+	}
+	ctx, cancel := context.WithCancel(n.ctx)
+	f.cancel = cancel
+	n.wg.Go(func() {
+		defer cancel()
+		xs, err := n.store.Pin(ctx, e.Objects)
+		n.mu.Lock()
+		switch {
+		case n.fetches[e.Task] != f: // withdrawn meanwhile
+			if err == nil {
+				n.store.Unpin(e.Objects...)
+			}
+		case err != nil:
+			delete(n.fetches, e.Task)
+			n.step(&sched.ArgsFailed{Task: e.Task, Award: e.Award, Failure: storeFailure("bring an argument of", raygo.ObjectID{}, err)})
+		default:
+			f.cancel = nil
+			f.pinned(xs)
+			n.step(&sched.ArgsReady{Task: e.Task, Award: e.Award})
+		}
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+	})
+}
+
+func (f *fetch) pinned(xs []objects.Extent) {
+	f.extents = make(map[raygo.ObjectID]objects.Extent, len(xs))
+	for i, id := range f.ids {
+		f.extents[id] = xs[i]
+	}
+}
+
+func (n *Node) unpin(e *sched.Unpin) {
+	f := n.fetches[e.Task]
+	if f == nil || f.award != e.Award {
+		return
+	}
+	delete(n.fetches, e.Task)
+	switch {
+	case f.extents != nil:
+		n.store.Unpin(f.ids...)
+	case f.cancel != nil:
+		f.cancel()
+	}
+}
+
+// alloc answers a process that asks for room in the arena.
+func (p *proc) alloc(b []byte) error {
+	id, size, err := ipc.ParseAlloc(b)
+	if err != nil {
+		return err
+	}
+	if p.job == nil || id.Job() != p.job.id {
+		return p.bad("alloc of object %s of another job", id)
+	}
+	n := p.n
+	if x, ok := n.store.TryAlloc(id, size); ok {
+		n.mu.Lock()
+		p.allocated(id, size, x, nil)
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+		return nil
+	}
+	n.wg.Go(func() {
+		x, err := n.store.Alloc(n.ctx, id, size)
+		n.mu.Lock()
+		p.allocated(id, size, x, err)
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+	})
+	return nil
+}
+
+func (p *proc) allocated(id raygo.ObjectID, size uint64, x objects.Extent, err error) {
+	var v ipc.Value
+	switch {
+	case err != nil:
+		v = wire(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("store", id, err)})
+	case p.gone:
+		p.n.store.Abort(id)
+		return
+	default:
+		p.allocs[id] = size
+		v = ipc.Value{Kind: ipc.ValueStored, ID: id, Offset: x.Offset, Size: size}
+	}
+	p.send(func(b []byte) []byte { return ipc.AppendAlloced(b, id, &v) })
+}
+
+func storeCode(err error) raygo.Code {
+	switch {
+	case errors.Is(err, objects.ErrOutOfDisk):
+		return raygo.CodeOutOfDisk
+	case errors.Is(err, objects.ErrStoreFull), errors.Is(err, objects.ErrTooLarge):
+		return raygo.CodeStoreFull
+	case errors.Is(err, objects.ErrNotFound):
+		return raygo.CodeObjectFreed
+	default:
+		return raygo.CodeObjectLost
+	}
+}
+
+func storeFailure(what string, id raygo.ObjectID, err error) *raygo.Failure {
+	if id.IsZero() {
+		return raygo.Fail(storeCode(err), "%s this task: %v", what, err)
+	}
+	return raygo.Fail(storeCode(err), "%s object %s: %v", what, id, err)
+}
+
+func (n *Node) ended(e *sched.Ended) {
+	n.book.ended(e, n.classes[e.Class])
+}

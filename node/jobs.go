@@ -1,0 +1,317 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/launch"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// Bounds on attached programs.
+const (
+	helloTimeout = 10 * time.Second
+	maxConns     = 4096
+)
+
+// job is one run of a driver, as the peer keeps it.
+type job struct {
+	id        raygo.JobID
+	name      string
+	program   *launch.Program
+	binary    string // what to show
+	functions map[string]string
+	arena     *os.File
+	arenaSize uint64
+	dir       string
+	pid       int
+	started   time.Time
+	detached  bool
+	logs      bool
+	drivers   []*proc
+	interned  map[string]sched.ClassID
+	ended     bool
+}
+
+// accept serves the socket.
+func (n *Node) accept(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = n.listener.Close() })
+	defer stop()
+	for {
+		c, err := n.listener.AcceptUnix()
+		switch {
+		case errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
+			return nil
+		case err != nil:
+			n.log.Warn("accept on the socket", "err", err)
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				time.Sleep(10 * time.Millisecond) // out of descriptors: let some close
+			}
+			continue
+		}
+		n.wg.Go(func() { n.attach(c) })
+	}
+}
+
+// attach speaks the handshake with a process and serves it to its end.
+func (n *Node) attach(c *net.UnixConn) {
+	p := n.newProc(c)
+	defer func() { _ = p.conn.Close() }()
+	version, err := p.greet()
+	if err == nil {
+		err = p.admit(version)
+	}
+	if err != nil {
+		if !errors.Is(err, io.EOF) {
+			n.log.Info("refused a program", "pid", p.pid, "err", err)
+		}
+		var f *raygo.Failure
+		if !errors.As(err, &f) {
+			f = raygo.Fail(raygo.CodeRefused, "%v", err)
+		}
+		p.hangUp(f)
+		return
+	}
+	p.serve()
+	n.do(&sched.ProcGone{Proc: p.id})
+	n.mu.Lock()
+	if p.job != nil {
+		p.job.drivers = slices.DeleteFunc(p.job.drivers, func(q *proc) bool { return q == p })
+	}
+	n.mu.Unlock()
+}
+
+func (n *Node) newProc(c *net.UnixConn) *proc {
+	return &proc{
+		n: n, conn: ipc.NewConn(c, 0), classes: map[uint32]sched.ClassID{}, sent: map[sched.ClassID]bool{},
+		pins: map[raygo.ObjectID]int{}, allocs: map[raygo.ObjectID]uint64{},
+	}
+}
+
+// greet reads the Hello.
+func (p *proc) greet() (uint16, error) {
+	_ = p.conn.SetReadDeadline(time.Now().Add(helloTimeout))
+	defer func() { _ = p.conn.SetReadDeadline(time.Time{}) }()
+	t, b, err := p.conn.Read()
+	if err != nil {
+		return 0, fmt.Errorf("read hello: %w", err)
+	}
+	if t != ipc.TypeHello {
+		return 0, fmt.Errorf("%w: the first frame is of type %d, not hello", ipc.ErrFrame, t)
+	}
+	var version uint16
+	p.hello, version, err = ipc.ParseHello(b)
+	p.role = p.hello.Role
+	return version, err
+}
+
+// admit gives a driver its job and a command its ear.
+func (p *proc) admit(version uint16) error {
+	n := p.n
+	pid, uid, err := p.conn.PeerCred()
+	if err != nil {
+		return err
+	}
+	if uid != os.Getuid() && os.Getuid() != 0 && uid != 0 {
+		return raygo.Fail(raygo.CodeRefused, "the peer serves user %d, this program runs as user %d", os.Getuid(), uid)
+	}
+	p.pid = pid
+	w := &ipc.Welcome{Version: version, Peer: n.id, Socket: n.cfg.Socket, InlineLimit: raygo.InlineLimit, FirstSeq: 1}
+	switch p.role {
+	case ipc.RoleCommand:
+		return n.enter(p, w, nil)
+	case ipc.RoleDriver:
+		j, err := n.jobFor(p)
+		if err != nil {
+			return err
+		}
+		w.Job, w.ArenaSize, w.ViewBudget = j.id, j.arenaSize, uint64(n.store.Usage().Limit)/4
+		return n.enter(p, w, j)
+	}
+	return raygo.Fail(raygo.CodeRefused, "a process of role %q may not connect here", p.role)
+}
+
+// enter registers the process and welcomes it.
+func (n *Node) enter(p *proc, w *ipc.Welcome, j *job) error {
+	n.mu.Lock()
+	if f := n.closedTo(j); f != nil {
+		if j != nil && n.jobs[j.id] == nil {
+			n.discard(j)
+		}
+		n.mu.Unlock()
+		return f
+	}
+	n.nextProc++
+	p.id = raygo.ProcID(uint64(n.tag)<<32 | uint64(n.nextProc))
+	w.Proc = p.id
+	n.procs[p.id] = p
+	p.job = j
+	if j != nil {
+		fresh := n.jobs[j.id] == nil
+		n.jobs[j.id] = j
+		j.drivers = append(j.drivers, p)
+		if fresh {
+			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached})
+		} else {
+			n.step(&sched.JobAttached{Job: j.id, Driver: p.id})
+		}
+	}
+	// Nothing may be written before the Welcome: it is sent under the loop.
+	var arena *os.File
+	if j != nil {
+		arena = j.arena
+	}
+	err := p.conn.SendWelcome(w, arena)
+	if err != nil {
+		p.forget()
+		n.step(&sched.ProcGone{Proc: p.id})
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+	return err
+}
+
+// closedTo says why no process may enter now. The loop is held.
+func (n *Node) closedTo(j *job) *raygo.Failure {
+	if n.stopped || n.draining && j != nil {
+		return raygo.Fail(raygo.CodePeerDied, "the peer is stopping")
+	}
+	if len(n.procs) >= maxConns {
+		return raygo.Fail(raygo.CodeQueueFull, "%d programs are attached to this peer, its limit", maxConns)
+	}
+	return nil
+}
+
+// discard gives back what jobFor took.
+func (n *Node) discard(j *job) {
+	n.store.CloseJob(j.id)
+	j.program.Close()
+}
+
+// jobFor makes a new job for a driver, or finds the one it attaches to.
+func (n *Node) jobFor(p *proc) (*job, error) {
+	h := &p.hello
+	if h.Attach != "" {
+		return n.jobToAttach(h)
+	}
+	prog, err := launch.OpenProgram(p.pid)
+	if err != nil {
+		return nil, fmt.Errorf("open the program of process %d: %w", p.pid, err)
+	}
+	j := &job{
+		id: raygo.NewJobID(), name: h.JobName, program: prog, binary: h.Program, functions: h.Functions, dir: h.Dir, pid: p.pid,
+		started: time.Now(), detached: h.Detached, logs: h.LogToDriver, interned: map[string]sched.ClassID{},
+	}
+	if j.arena, j.arenaSize, err = n.store.OpenJob(j.id); err != nil {
+		prog.Close()
+		return nil, fmt.Errorf("open the job's arena: %w", err)
+	}
+	n.keepProgram(prog)
+	return j, nil
+}
+
+func (n *Node) jobToAttach(h *ipc.Hello) (*job, error) {
+	id, err := raygo.ParseJobID(h.Attach)
+	if err != nil {
+		return nil, raygo.Fail(raygo.CodeRefused, "%v", err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	j := n.jobs[id]
+	switch {
+	case j == nil || j.ended:
+		return nil, raygo.Fail(raygo.CodeRefused, "there is no job %s on this peer; list jobs shows those there are", h.Attach)
+	case !j.detached:
+		return nil, raygo.Fail(raygo.CodeRefused, "job %s is not detached: only its own driver may use it", h.Attach)
+	}
+	if d := registryDiff(j.functions, h.Functions); d != "" {
+		return nil, raygo.Fail(raygo.CodeRefused, "this program is not the job's: %s", d)
+	}
+	return j, nil
+}
+
+// registryDiff compares what two programs register; "" when the same.
+func registryDiff(want, have map[string]string) string {
+	var d []string
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		switch sig, ok := have[name]; {
+		case !ok:
+			d = append(d, "- "+name)
+		case sig != want[name]:
+			d = append(d, "~ "+name+" (other parameters or results)")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(have)) {
+		if _, ok := want[name]; !ok {
+			d = append(d, "+ "+name)
+		}
+	}
+	return strings.Join(d, ", ")
+}
+
+// internClass gives equal classes of a job one number. The loop is held.
+func (n *Node) internClass(j *job, def *ipc.Class) sched.ClassID {
+	key := string(ipc.Marshal(def))
+	if id, ok := j.interned[key]; ok {
+		return id
+	}
+	n.nextClass++
+	cl := &class{id: n.nextClass, job: j.id, def: *def, row: sched.Shape(&def.Options)}
+	n.classes[cl.id] = cl
+	j.interned[key] = cl.id
+	n.step(&sched.ClassDefined{Class: cl.id, Job: j.id, Function: def.Function, Options: def.Options})
+	return cl.id
+}
+
+// jobDone forgets a job of which nothing runs any more. The loop is held.
+func (n *Node) jobDone(id raygo.JobID) {
+	j := n.jobs[id]
+	if j == nil || j.ended {
+		return
+	}
+	j.ended = true
+	delete(n.jobs, id)
+	for _, cl := range j.interned {
+		delete(n.classes, cl)
+	}
+	for t, f := range n.fetches {
+		if t.Job() == id {
+			delete(n.fetches, t)
+			if f.cancel != nil {
+				f.cancel()
+			}
+		}
+	}
+	for _, p := range j.drivers {
+		p.pins, p.allocs = map[raygo.ObjectID]int{}, map[raygo.ObjectID]uint64{}
+		p.send(func(b []byte) []byte {
+			return ipc.AppendBody(b, ipc.TypeRefused, raygo.Fail(raygo.CodeJobEnded, "the job was ended"))
+		})
+	}
+	n.discard(j)
+	n.book.jobEnded(id)
+}
+
+// warn tells the job's drivers and the log.
+func (n *Node) warn(id raygo.JobID, text string) {
+	n.log.Warn(text, "job", id)
+	j := n.jobs[id]
+	if j == nil || !j.logs {
+		return
+	}
+	l := ipc.Log{Peer: n.id, Warning: true, Lines: []string{text}}
+	for _, p := range j.drivers {
+		p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeLog, &l) })
+	}
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/raygo/raygo/sched"
+)
+
+// do lets events happen, carries out what follows, and flushes.
+func (n *Node) do(evs ...sched.Event) {
+	n.mu.Lock()
+	for _, ev := range evs {
+		n.step(ev)
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
+// step lets one event happen, and whatever its effects give rise to at once.
+func (n *Node) step(ev sched.Event) {
+	now := time.Now()
+	for _, e := range n.core.Step(now, ev) {
+		n.carry(e)
+	}
+	for len(n.pending) > 0 {
+		next := n.pending[0]
+		n.pending = n.pending[1:]
+		for _, e := range n.core.Step(now, next) {
+			n.carry(e)
+		}
+	}
+}
+
+// later queues an event for the end of the step that is being carried out.
+func (n *Node) later(ev sched.Event) { n.pending = append(n.pending, ev) }
+
+// endTurn ends a hold of the loop: timers are set, and the connections to flush
+// are handed to the caller, who does so without the lock.
+func (n *Node) endTurn() []*proc {
+	n.afterTurn()
+	flush := n.dirty
+	n.dirty = nil
+	for _, p := range flush {
+		p.dirty = false
+	}
+	return flush
+}
+
+func (n *Node) afterTurn() {
+	if next := n.core.Next(); !next.IsZero() && (n.armed.IsZero() || next.Before(n.armed)) {
+		n.armed = next
+		n.timer.Reset(time.Until(next))
+	}
+	if n.draining && !n.stopped {
+		if c := n.core.Counts(); c.Running == 0 && c.Ready == 0 {
+			select {
+			case <-n.idle:
+			default:
+				close(n.idle)
+			}
+		}
+	}
+}
+
+func flushAll(procs []*proc) {
+	for _, p := range procs {
+		_ = p.conn.Flush() // its reader sees the end of a broken connection
+	}
+}
+
+// keepTime gives the core a Tick when it asked for one.
+func (n *Node) keepTime(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.timer.C:
+		}
+		n.mu.Lock()
+		n.armed = time.Time{}
+		n.step(&sched.Tick{})
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+	}
+}
+
+// latePeriod is how often processes that did not read get what they missed.
+const latePeriod = 50 * time.Millisecond
+
+// pushLate tells processes that were too slow a reader for their notices, once
+// they read again.
+func (n *Node) pushLate(ctx context.Context) error {
+	t := time.NewTicker(latePeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		n.mu.Lock()
+		for p := range n.late {
+			n.catchUp(p)
+		}
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+	}
+}
