@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/raygo/raygo/cmd/internal/completion"
 	"github.com/raygo/raygo/node"
 )
 
@@ -70,7 +71,7 @@ func newCommand(in io.Reader, out, errOut io.Writer) (cmd *cobra.Command, starte
 	cmd.SetErr(errOut)
 	cmd.SetVersionTemplate(versionText())
 	s.flags(cmd.Flags())
-	cmd.AddCommand(&cobra.Command{
+	cmd.AddCommand(completion.Command(cmd), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/raygo/raygo/cmd/internal/completion"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/cmd/raygo/internal/show"
 	"github.com/raygo/raygo/node"
@@ -85,7 +86,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 	group("work", newRun(s))
 	group("look", newStatus(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
 	group("act", newCancel(s), newReplay(s))
-	root.AddCommand(&cobra.Command{
+	root.AddCommand(completion.Command(root), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
