@@ -17,7 +17,7 @@ import (
 type Launcher struct {
 	cfg      Config
 	log      *slog.Logger
-	dir      string // this launcher's own, in cfg.TempDir
+	dir      *ownDir
 	report   Report
 	requests chan *request
 	ended    chan struct{} // closed when Run has returned
@@ -43,7 +43,7 @@ func New(cfg Config) (*Launcher, error) {
 			return nil, fmt.Errorf("launch: make log directory: %w", err)
 		}
 	}
-	dir, err := os.MkdirTemp(cfg.TempDir, "raygo-workers-")
+	dir, err := makeDir(cfg.TempDir)
 	if err != nil {
 		return nil, fmt.Errorf("launch: make temporary directory: %w", err)
 	}
@@ -86,7 +86,7 @@ func (l *Launcher) Run(ctx context.Context) error {
 	close(s.stop)
 	<-s.done
 	close(l.ended)
-	if err := os.RemoveAll(l.dir); err != nil {
+	if err := l.dir.remove(); err != nil {
 		return fmt.Errorf("launch: remove temporary directory: %w", err)
 	}
 	return nil
@@ -128,7 +128,7 @@ func (l *Launcher) Start(ctx context.Context, s Spec) (*Process, error) {
 func (l *Launcher) start(ctx context.Context, s *Spec, serial uint64) (*Process, error) {
 	s.Program.Hold()
 	defer s.Program.Close()
-	tmp := filepath.Join(l.dir, fmt.Sprint(serial))
+	tmp := filepath.Join(l.dir.path, fmt.Sprint(serial))
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return nil, err
 	}
