@@ -43,6 +43,9 @@ func New(cfg Config) (*Launcher, error) {
 			return nil, fmt.Errorf("launch: make log directory: %w", err)
 		}
 	}
+	if err := os.MkdirAll(cfg.TempDir, 0o700); err != nil {
+		return nil, fmt.Errorf("launch: make temporary directory: %w", err)
+	}
 	dir, err := makeDir(cfg.TempDir)
 	if err != nil {
 		return nil, fmt.Errorf("launch: make temporary directory: %w", err)

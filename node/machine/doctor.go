@@ -28,7 +28,7 @@ const enoughFiles = 4096
 // Doctor looks at everything that decides what a peer can do here.
 func Doctor(ctx context.Context) []Finding {
 	r := root("/")
-	m, err := Detect(ctx, Options{})
+	m, err := Detect(ctx, Options{GPUs: -1})
 	report := launch.Probe(ctx)
 	out := []Finding{cores(m), gpus(m), memory(m, err)}
 	out = append(out, sharedMemory(), memfd(), r.hugePages(), r.cgroup2(), landlockFinding(report), namespaces(report),
@@ -41,10 +41,10 @@ func cores(m Machine) Finding {
 }
 
 func gpus(m Machine) Finding {
-	if len(m.GPUs) == 0 {
+	if len(m.GPUIDs) == 0 {
 		return Finding{"GPUs", true, "none", "if there are some: load NVIDIA's driver, or give --num-gpus"}
 	}
-	return Finding{"GPUs", true, fmt.Sprintf("%d (%s)", len(m.GPUs), strings.Join(m.GPUs, ", ")), ""}
+	return Finding{"GPUs", true, fmt.Sprintf("%d (%s)", len(m.GPUIDs), strings.Join(m.GPUIDs, ", ")), ""}
 }
 
 func memory(m Machine, err error) Finding {

@@ -14,14 +14,14 @@ import (
 
 // gpus are the IDs to offer, after the override.
 func (o *Options) gpus(ctx context.Context, r root) []string {
-	if o.SetGPUs && o.GPUs <= 0 {
+	if o.GPUs == 0 {
 		return nil
 	}
 	found := r.driverGPUs()
 	if len(found) == 0 {
 		found = smiGPUs(ctx, o.SMI, o.SMITimeout)
 	}
-	if !o.SetGPUs {
+	if o.GPUs < 0 {
 		return found
 	}
 	for i := len(found); i < o.GPUs; i++ {

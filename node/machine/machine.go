@@ -17,19 +17,17 @@ import (
 // below it is not set.
 var earliest = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Options change what Detect finds. The zero value finds everything.
+// Options change what Detect finds. The zero value finds everything but
+// GPUs.
 type Options struct {
 	// Root is the root of the file system to look at. Default: "/". Tests give
 	// trees of their own.
 	Root string
-	// CPUs overrides the number found when it is not negative and SetCPUs is
-	// true.
-	CPUs    float64
-	SetCPUs bool
-	// GPUs overrides the number found in the same way. Found IDs are used first,
-	// then numbers.
-	GPUs    int
-	SetGPUs bool
+	// CPUs overrides the number found when it is above 0.
+	CPUs float64
+	// GPUs is how many to offer: of those found, then made-up numbers. Negative:
+	// as many as found. The zero value offers none.
+	GPUs int
 	// SMI is the program that lists NVIDIA's GPUs. Default: nvidia-smi from
 	// PATH when Root is "/", otherwise none.
 	SMI string
@@ -43,8 +41,8 @@ type Machine struct {
 	CPUs float64
 	// Memory is the bytes this process may use at most.
 	Memory int64
-	// GPUs are the IDs for CUDA_VISIBLE_DEVICES.
-	GPUs []string
+	// GPUIDs are the IDs for CUDA_VISIBLE_DEVICES.
+	GPUIDs []string
 	// Platform is like "linux/amd64".
 	Platform string
 	// Hostname is the machine's name.
@@ -61,7 +59,7 @@ func Detect(ctx context.Context, o Options) (Machine, error) {
 	o.complete()
 	r := root(o.Root)
 	m := Machine{Platform: runtime.GOOS + "/" + runtime.GOARCH, CPUs: o.CPUs}
-	if !o.SetCPUs {
+	if o.CPUs <= 0 {
 		m.CPUs = r.cpus()
 	}
 	total, _, err := r.memory()
@@ -69,7 +67,7 @@ func Detect(ctx context.Context, o Options) (Machine, error) {
 		return m, fmt.Errorf("detect memory: %w", err)
 	}
 	m.Memory = total
-	m.GPUs = o.gpus(ctx, r)
+	m.GPUIDs = o.gpus(ctx, r)
 	if m.Hostname, err = os.Hostname(); err != nil {
 		return m, fmt.Errorf("detect hostname: %w", err)
 	}
