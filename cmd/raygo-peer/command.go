@@ -71,7 +71,7 @@ func newCommand(in io.Reader, out, errOut io.Writer) (cmd *cobra.Command, starte
 	cmd.SetErr(errOut)
 	cmd.SetVersionTemplate(versionText())
 	s.flags(cmd.Flags())
-	cmd.AddCommand(completion.Command(cmd), &cobra.Command{
+	cmd.AddCommand(newDoctor(), completion.Command(cmd), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  cobra.NoArgs,

@@ -3,7 +3,7 @@ package main
 import (
 	"strings"
 
-	"github.com/raygo/raygo/cmd/raygo/internal/show"
+	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/sdk/ipc"
 )
 

@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/raygo/raygo/cmd/internal/completion"
+	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
-	"github.com/raygo/raygo/cmd/raygo/internal/show"
 	"github.com/raygo/raygo/node"
 )
 
