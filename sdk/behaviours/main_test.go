@@ -1,0 +1,18 @@
+package behaviours
+
+import (
+	"context"
+	"os"
+	"testing"
+
+	raygo "github.com/raygo/raygo/sdk"
+)
+
+// TestMain makes the test binary a program: started by a peer it is a worker.
+func TestMain(m *testing.M) {
+	if os.Getenv("RAYGO_WORKER_FD") != "" {
+		_, _, err := raygo.Init(context.Background())
+		panic(err) // a worker's Init does not return
+	}
+	os.Exit(m.Run())
+}
