@@ -66,6 +66,9 @@ func (s *spawner) spawn(r *request) error {
 	attr := &os.ProcAttr{Dir: r.dir, Env: r.env, Files: files, Sys: sysProcAttr(s.l.report.Tier)}
 	proc, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", fd), append([]string{name}, r.spec.Args...), attr)
 	if err != nil {
+		if _, err := os.Stat(r.dir); err != nil {
+			return fmt.Errorf("working directory: %w", err)
+		}
 		var path *os.PathError
 		if errors.As(err, &path) && path.Op == "fork/exec" {
 			return fmt.Errorf("execute: %w", path.Err)
