@@ -227,8 +227,20 @@ func (s *Store) Delete(id raygo.ObjectID) {
 	defer s.mu.Unlock()
 	if e := s.find(id); e != nil {
 		e.deleted = true
+		e.unwanted.Store(true)
 		s.reap(e)
 		s.advance()
+	}
+}
+
+// MarkCopy says that another peer has a sealed object too. Such copies are the
+// first to go when room is short, and are not spilled; Config.Dropped is told.
+func (s *Store) MarkCopy(id raygo.ObjectID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.find(id); e != nil && e.state != Writing {
+		e.copied = true
+		s.list(e)
 	}
 }
 

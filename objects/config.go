@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/raygo/raygo"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,6 +43,9 @@ type Config struct {
 	Idle time.Duration
 	// ArenaSize is the length of a job's sparse arena. Default: 1 TiB.
 	ArenaSize uint64
+	// Dropped, if set, is told which objects of MarkCopy went to make room. It is
+	// called by an I/O worker and must not block for long.
+	Dropped func([]raygo.ObjectID)
 	// Logger gets what nobody else is told. Default: slog.Default().
 	Logger *slog.Logger
 

@@ -2,6 +2,7 @@ package objects
 
 import (
 	"os"
+	"sync/atomic"
 
 	"github.com/raygo/raygo"
 )
@@ -51,8 +52,10 @@ type entry struct {
 	pins    int
 	busy    int  // uses by the store itself: hashing, spilling, reading, restoring
 	deleted bool // goes when neither pinned, busy nor being written
+	copied  bool // another peer has it too: dropped, never spilled
 
 	manifest *Manifest     // nil until hashed
+	unwanted atomic.Bool   // deleted, for a hash under way: needs no mu
 	hashing  chan struct{} // closed when the hash under way has ended; nil if none is
 	disk     *location     // nil if no spill file has a copy
 	waiters  []*pinWait    // admitted Pins that wait for the restore

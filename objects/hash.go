@@ -2,8 +2,10 @@ package objects
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/ipfs/go-cid"
 	"github.com/raygo/raygo"
@@ -23,7 +25,7 @@ func (s *Store) hashLoop(ctx context.Context) {
 				continue
 			}
 			m, err := s.arenaReader(e).manifest()
-			if err != nil {
+			if err != nil && !errors.Is(err, ErrNotFound) {
 				s.cfg.Logger.Error("hash", "object", e.id, "err", err)
 			}
 			s.endHash(e, m, err)
@@ -97,13 +99,23 @@ func (s *Store) Manifest(ctx context.Context, id raygo.ObjectID) (Manifest, erro
 	}
 }
 
-// arenaReader reads a held object in memory.
+// arenaReader reads a held object in memory, until it is deleted: its range is
+// wanted for others then.
 type arenaReader struct {
 	*io.SectionReader
+	unwanted *atomic.Bool
 }
 
 func (s *Store) arenaReader(e *entry) arenaReader {
-	return arenaReader{io.NewSectionReader(e.job.arena, int64(e.ext.Offset), int64(e.size))}
+	return arenaReader{io.NewSectionReader(e.job.arena, int64(e.ext.Offset), int64(e.size)), &e.unwanted}
+}
+
+// ReadAt is the section's, but fails once the object is deleted.
+func (r arenaReader) ReadAt(p []byte, off int64) (int, error) {
+	if r.unwanted.Load() {
+		return 0, ErrNotFound
+	}
+	return r.SectionReader.ReadAt(p, off)
 }
 
 // manifest hashes on one core: several workers hash several objects.

@@ -72,6 +72,9 @@ func (s *Store) unpin(e *entry) {
 func (s *Store) list(e *entry) {
 	switch {
 	case e.state != InMemory || e.pins > 0 || e.deleted:
+	case e.copied:
+		e.unlist()
+		s.copies.pushBack(e)
 	case e.disk != nil:
 		e.unlist()
 		s.clean.pushBack(e)

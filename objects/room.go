@@ -23,7 +23,7 @@ func (s *Store) advance() {
 		s.claims = s.claims[1:]
 		s.admit()
 	}
-	if len(s.claims) > 0 || len(s.restores) > 0 || len(s.trash) > 0 || len(s.closing) > 0 {
+	if len(s.claims) > 0 || len(s.restores) > 0 || len(s.trash) > 0 || len(s.dropped) > 0 || len(s.closing) > 0 {
 		s.work.Broadcast()
 	}
 }
@@ -153,9 +153,21 @@ func (s *Store) shortage() int64 {
 	return s.used + s.promised - s.limit - s.punching
 }
 
-// dropClean evicts the least recently used object that is on disk already. It
-// reports false if there is none.
+// dropClean evicts an object that costs nothing to evict: a copy of what another
+// peer has, else what is on disk already, the least recently used. It reports
+// false if there is none.
 func (s *Store) dropClean() bool {
+	for e := s.copies.first; e != nil; e = e.next {
+		if e.busy == 0 {
+			e.deleted = true
+			s.reap(e)
+			if s.cfg.Dropped != nil {
+				s.dropped = append(s.dropped, e.id)
+			}
+			s.advance()
+			return true
+		}
+	}
 	for e := s.clean.first; e != nil; e = e.next {
 		if e.busy == 0 {
 			e.unlist()

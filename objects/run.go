@@ -119,6 +119,10 @@ func (s *Store) next() func() {
 	if op := s.makeRoom(); op != nil {
 		return op
 	}
+	if d := s.dropped; len(d) > 0 {
+		s.dropped = nil
+		return func() { s.cfg.Dropped(d) }
+	}
 	if len(s.trash) > 0 {
 		t := s.trash
 		s.trash = nil

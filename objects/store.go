@@ -36,7 +36,9 @@ type Store struct {
 	committed int64 // cannot be evicted: being written, pinned, or promised
 	promised  int64 // part of committed that has no range yet
 
-	dirty, clean entryList // evictable objects: without and with a copy on disk
+	// Evictable objects: without and with a copy on disk, and with one elsewhere.
+	dirty, clean, copies entryList
+	dropped              []raygo.ObjectID // copies that went, for Config.Dropped
 
 	// Those who wait for room, in order of arrival.
 	allocs   []*allocWait
@@ -176,6 +178,7 @@ func (s *Store) forget(e *entry) {
 		s.count.Writing -= e.pages()
 	}
 	e.pins, e.deleted = 0, true
+	e.unwanted.Store(true)
 	e.unlist()
 	if e.busy == 0 {
 		s.dropDisk(e)

@@ -231,6 +231,51 @@ func TestCallsOutOfOrder(t *testing.T) {
 	checkBooks(t, s)
 }
 
+// A hash under way does not keep the memory of a deleted object.
+func TestDeleteStopsHash(t *testing.T) {
+	s := runStore(t, Config{Limit: 400 * mib})
+	openJob(t, s, 1)
+	id := object(1, 1)
+	if _, ok := s.TryAlloc(id, 300*mib); !ok {
+		t.Fatal("no room")
+	}
+	if err := s.Seal(id); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the hash begins", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.jobs[jobID(1)].entries[id].hashing != nil
+	})
+	s.Delete(id)
+	eventually(t, "the object is gone", func() bool { return s.Usage().Objects == 0 })
+	if u := s.Usage(); u.Hashed != 0 {
+		t.Error("the hash went on to its end")
+	}
+	checkBooks(t, s)
+}
+
+// behaviour 161: copies of what other peers have go first and are never spilled.
+func TestCopiesGoFirst(t *testing.T) {
+	gone := make(chan []raygo.ObjectID, 10)
+	s := runStore(t, Config{Limit: 4 * mib, SpillDir: t.TempDir(), Dropped: func(ids []raygo.ObjectID) { gone <- ids }})
+	openJob(t, s, 1)
+	put(t, s, object(1, 1), content(1, mib)) // older, but its only copy
+	put(t, s, object(1, 2), content(2, mib))
+	s.MarkCopy(object(1, 2))
+	put(t, s, object(1, 3), content(3, 3*mib))
+	if ids := <-gone; len(ids) != 1 || ids[0] != object(1, 2) {
+		t.Errorf("dropped %v", ids)
+	}
+	if u := s.Usage(); u.SpilledEver != 0 || u.Objects != 2 {
+		t.Errorf("usage %+v", u)
+	}
+	if _, err := s.Pin(t.Context(), []raygo.ObjectID{object(1, 2)}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("pin of a dropped copy: %v", err)
+	}
+	checkBooks(t, s)
+}
+
 func TestCIDBehindSeal(t *testing.T) {
 	for _, workers := range []int{-1, 2} {
 		s := runStore(t, Config{Limit: 16 * mib, HashWorkers: workers})
