@@ -196,7 +196,7 @@ func (n *Node) closedTo(j *job) *raygo.Failure {
 // discard gives back what jobFor took.
 func (n *Node) discard(j *job) {
 	n.store.CloseJob(j.id)
-	j.program.Close()
+	_ = j.program.Close()
 }
 
 // jobFor makes a new job for a driver, or finds the one it attaches to.
@@ -214,7 +214,7 @@ func (n *Node) jobFor(p *proc) (*job, error) {
 		started: time.Now(), detached: h.Detached, logs: h.LogToDriver, interned: map[string]sched.ClassID{},
 	}
 	if j.arena, j.arenaSize, err = n.store.OpenJob(j.id); err != nil {
-		prog.Close()
+		_ = prog.Close()
 		return nil, fmt.Errorf("open the job's arena: %w", err)
 	}
 	n.keepProgram(prog)

@@ -162,8 +162,8 @@ func (n *Node) resources() (sched.Resources, error) {
 // not.
 func (n *Node) listen() error {
 	path := n.cfg.Socket
-	if err := ipc.MakeSocketDir(path); err != nil {
-		return fmt.Errorf("the socket's directory: %w", err)
+	if err := makeSocketDir(path); err != nil {
+		return fmt.Errorf("%w: the socket's directory: %w", ErrConfig, err)
 	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		_ = c.Close()
@@ -183,6 +183,16 @@ func (n *Node) listen() error {
 	}
 	n.listener = l
 	return nil
+}
+
+// makeSocketDir makes the socket's directory. The default one lies where other
+// users can write, so it must be ours alone; one that the user named is theirs
+// to judge, the socket itself is closed to others in any case.
+func makeSocketDir(path string) error {
+	if path == ipc.DefaultSocket() {
+		return ipc.MakeSocketDir(path)
+	}
+	return os.MkdirAll(filepath.Dir(path), 0o700)
 }
 
 func removeSocket(path string) error {
