@@ -17,4 +17,15 @@
 // the tier landlock it leads a process group and cannot signal processes outside
 // of the workers; in process-group it only leads a group. Each tier includes
 // what the ones after it do.
+//
+// In the tier pidns a worker's os.Getpid() is 1, signals that it sends to itself
+// without having a handler are ignored (SIGKILL too: a worker ends itself with
+// os.Exit), and orphans of its children become its own children.
+//
+// # What stays open
+//
+// As an ordinary user Config.Hide needs Config.Strict. Below pidns a grandchild
+// that left the process group outlives its worker. A peer killed in the few
+// microseconds between the fork and the child's request to die with it leaves
+// the child, which then finds its connection closed.
 package launch

@@ -55,10 +55,18 @@ func TestExitIsReported(t *testing.T) {
 				t.Errorf("tail %q", x.StderrTail)
 			}
 		}
+		x := start(t, l, Spec{}, "raise").Exit()
+		if max == TierPIDNS { // process 1 does not die of its own signals: Go's runtime exits
+			if x.Code != 2 {
+				t.Errorf("exit after a signal of its own: %+v", x)
+			}
+		} else if x.Signal != "terminated" {
+			t.Errorf("exit after a signal of its own: %+v", x)
+		}
 		p := start(t, l, Spec{}, "wait")
 		p.Kill()
 		p.Kill()
-		if x := p.Exit(); x.Signal != "killed" || x.Code != -1 {
+		if x = p.Exit(); x.Signal != "killed" || x.Code != -1 {
 			t.Errorf("exit of a killed process: %+v", x)
 		}
 		p.Kill() // harmless

@@ -15,7 +15,7 @@ import (
 
 // drainWait is how long the output of an ended process is read on when a
 // process that it left behind still holds the pipe.
-const drainWait = 200 * time.Millisecond
+const drainWait = 2 * time.Second
 
 // Process is one worker.
 type Process struct {

@@ -77,7 +77,7 @@ func play(part string, args []string) int {
 		var pid int
 		_, _ = fmt.Sscan(args[0], &pid)
 		fmt.Fprintln(peerConn(), syscall.Kill(pid, 0) == nil)
-	case "segv":
+	case "raise":
 		_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 		time.Sleep(time.Hour)
 	case "peer":

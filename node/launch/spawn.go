@@ -29,8 +29,18 @@ type spawner struct {
 
 // run serves requests. It never unlocks its thread: the thread's restrictions
 // cannot be undone, so it ends with the goroutine.
+//
+// The thread is never the process's first: that one stands for the process, so
+// that workers could signal a peer whose first thread shares their domain, and
+// /proc shows its mounts as the peer's.
 func (s *spawner) run() {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		go s.run() // on another thread, since this goroutine keeps the first one
+		<-s.done
+		runtime.UnlockOSThread()
+		return
+	}
 	defer close(s.done)
 	if err := confine(&s.l.cfg, s.l.report); err != nil {
 		s.l.log.Warn("workers are confined less than configured", "err", err)
