@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -28,10 +29,10 @@ func (c *Core) result(e *Result) {
 		c.dropOutcomes(e.Task, e.Outcomes)
 		return
 	}
-	c.offWorker(t, w)
+	c.offWorker(t, w, e)
 	switch {
 	case e.Status == StatusNotStarted:
-		c.notStarted(t)
+		c.backToQueue(t)
 	case t.settled:
 		c.dropOutcomes(e.Task, e.Outcomes)
 		c.answerCancels(t, Stopped)
@@ -59,9 +60,14 @@ func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
 }
 
 // offWorker takes an ended task off its worker and learns how long it took.
-func (c *Core) offWorker(t *task, w *worker) {
-	ran := w.queue[0] == t
-	t.class.measure(c.now.Sub(t.startedAt), ran)
+func (c *Core) offWorker(t *task, w *worker, e *Result) {
+	if e.Status != StatusNotStarted && w.queue[0] == t {
+		ran := c.now.Sub(t.startedAt)
+		if e.Run > 0 && (e.Run < ran || ran < recallAfter) {
+			ran = e.Run // results come in batches: the worker knows better
+		}
+		t.class.measure(ran)
+	}
 	c.detach(t, w)
 }
 
@@ -83,14 +89,12 @@ func (c *Core) detach(t *task, w *worker) {
 }
 
 // measure learns how long tasks of the class take.
-func (cl *class) measure(d time.Duration, ran bool) {
-	switch {
-	case !ran:
-	case cl.mean == 0 || d > 8*cl.mean:
-		cl.mean = max(d, time.Microsecond)
-	default:
-		cl.mean += (d - cl.mean) / 8
+func (cl *class) measure(d time.Duration) {
+	if d = max(d, time.Microsecond); cl.mean == 0 || d > 8*cl.mean {
+		cl.mean = d
+		return
 	}
+	cl.mean += (d - cl.mean) / 8
 }
 
 // nextOn decides what becomes of a worker that ended a task.
@@ -109,26 +113,11 @@ func (c *Core) nextOn(w *worker) {
 	c.rest(w)
 }
 
-func (c *Core) notStarted(t *task) {
-	t.worker = nil
-	switch {
-	case t.settled:
-		c.answerCancels(t, NeverStarted)
-	case t.cancelled:
-		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled before it ran"))
-		c.answerCancels(t, NeverStarted)
-	default:
-		c.enqueue(t, true)
-	}
-}
-
 func (c *Core) succeed(t *task, e *Result) {
-	if t.stream == nil {
-		if f := c.countMismatch(t, e); f != nil {
-			c.dropOutcomes(t.id, e.Outcomes)
-			c.finishFailed(t, f)
-			return
-		}
+	if f := t.mismatch(e); f != nil {
+		c.dropOutcomes(t.id, e.Outcomes)
+		c.finishFailed(t, f)
+		return
 	}
 	c.settle(t, raygo.Finished, Value{})
 	t.job.finished++
@@ -142,6 +131,9 @@ func (c *Core) succeed(t *task, e *Result) {
 	// Parts first: when the composite is announced its parts must be there.
 	for i := len(e.Outcomes) - 1; i >= 0; i-- {
 		out := e.Outcomes[i]
+		if out.Value.Kind != Composite || out.Index != 0 {
+			out.Value = sound(out.Value)
+		}
 		if out.Index > 0 && t.job.objects[t.id.Object(0)] != nil && t.job.objects[t.id.Object(out.Index)] == nil {
 			c.newObject(t.job, t.id.Object(out.Index)) // the composite will contain it
 		}
@@ -155,16 +147,26 @@ func (c *Core) succeed(t *task, e *Result) {
 	}
 }
 
-func (c *Core) countMismatch(t *task, e *Result) *raygo.Failure {
+// mismatch is the failure of a result that has not one value for each object
+// that the task makes, in order.
+func (t *task) mismatch(e *Result) *raygo.Failure {
+	if t.stream != nil {
+		return nil
+	}
 	want := t.class.opts.NumReturns
 	got := len(e.Outcomes)
 	if want > 1 || got > 1 {
 		got-- // the composite itself
 	}
-	if got == want {
+	ok := got == want
+	for i := range e.Outcomes {
+		out := &e.Outcomes[i]
+		ok = ok && int(out.Index) == i && (out.Value.Kind != Composite || i == 0 && want > 1 && int(out.Value.Parts) == want)
+	}
+	if ok {
 		return nil
 	}
-	return &raygo.Failure{Code: raygo.CodeCountMismatch, Want: want, Got: got, Message: "the worker sent another number of results than NumReturns says"}
+	return &raygo.Failure{Code: raygo.CodeCountMismatch, Want: want, Got: got, Message: "the worker sent other results than NumReturns says"}
 }
 
 func (c *Core) keepMemo(t *task, e *Result) {
@@ -179,7 +181,11 @@ func (c *Core) appFailed(t *task, e *Result) {
 		c.finishFailed(t, raygo.Fail(raygo.CodeWorkerCrashed, "its worker reported a failure without saying which"))
 		return
 	}
-	v := e.Outcomes[0].Value
+	v := sound(e.Outcomes[0].Value)
+	if v.Kind != Failed {
+		c.dropOutcomes(t.id, e.Outcomes)
+		v = failed(raygo.Fail(raygo.CodeRefused, "its worker reported a failure and a value"))
+	}
 	limit := t.class.opts.MaxRetries
 	if e.Status == StatusRetry && (limit < 0 || int(t.appRetries) < limit) {
 		t.appRetries++
@@ -217,7 +223,9 @@ func (c *Core) again(t *task, v Value, delay time.Duration) {
 		v.Failure.TaskID, v.Failure.Function, v.Failure.Attempt = t.id.String(), t.class.function, int(t.attempt)
 	}
 	c.record(t, raygo.Failed, v, false)
-	c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "attempt %d of its parent %s failed", t.attempt, t.class.function))
+	if t.child != nil {
+		c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "attempt %d of its parent %s failed", t.attempt, t.class.function), false)
+	}
 	t.worker = nil
 	t.attempt++
 	t.readySince = 0
@@ -249,14 +257,13 @@ func (c *Core) backoff(base, limit time.Duration, n int) time.Duration {
 // backToQueue takes a task that its worker has not begun back, without blame.
 func (c *Core) backToQueue(t *task) {
 	t.worker = nil
-	c.release1(t)
-	if t.settled {
-		c.answerCancels(t, NeverStarted)
+	switch {
+	case t.settled:
+		c.answerCancels(t, t.unstarted())
 		return
-	}
-	if t.cancelled {
+	case t.cancelled:
 		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled before it ran"))
-		c.answerCancels(t, NeverStarted)
+		c.answerCancels(t, t.unstarted())
 		return
 	}
 	c.enqueue(t, true)
@@ -272,13 +279,16 @@ func (c *Core) started(e *Started) {
 // placed anew: the worker has dropped it.
 func (c *Core) blocked(e *Blocked) {
 	w, t := c.current(e.Worker, e.Task, e.Award)
-	if w == nil || w.queue[0] != t || w.state != busy {
+	if w == nil || w.queue[0] != t || w.state != busy || !t.settled && t.state < raygo.Running {
 		return
 	}
 	c.takeBack(w)
 	c.leaveClass(w)
 	c.led.lend(&t.grant)
 	w.state = blockedState
+	if t.settled {
+		return
+	}
 	t.state = raygo.RunningInGet
 	if e.InWait {
 		t.state = raygo.RunningInWait
@@ -290,6 +300,7 @@ func (c *Core) takeBack(w *worker) {
 	w.queue = w.queue[:1]
 	for i := len(ahead) - 1; i >= 0; i-- {
 		w.calls--
+		c.release1(ahead[i])
 		c.backToQueue(ahead[i])
 	}
 }
@@ -302,8 +313,8 @@ func (c *Core) unblocked(e *Unblocked) {
 	c.resume = append(c.resume, t)
 }
 
-// resumeBlocked lets unblocked tasks go on, in order, as CPUs are free. They
-// come before new tasks.
+// resumeBlocked lets unblocked tasks go on, in order, as CPUs are free. While one
+// waits, schedule gives no CPU to new tasks.
 func (c *Core) resumeBlocked() {
 	for len(c.resume) > 0 {
 		t := c.resume[0]
@@ -318,7 +329,9 @@ func (c *Core) resumeBlocked() {
 		w := t.worker
 		w.state = busy
 		w.noAhead = true
-		t.state = raygo.Running
+		if !t.settled {
+			t.state = raygo.Running
+		}
 		t.class.workers = append(t.class.workers, w)
 		c.emit(&Resume{Worker: w.id, Task: t.id, Award: t.award})
 	}
@@ -334,14 +347,16 @@ func (c *Core) sendAhead(reserve *class) {
 		if cl.queue.n == 0 || cl.mean == 0 || cl.mean > aheadLongest || len(cl.workers) == 0 || cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.opts.Timeout > 0 {
 			continue
 		}
-		if h := cl.queue.head(); h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
+		h := cl.queue.head()
+		if h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
 			continue
 		}
+		turn := c.contended(cl, h)
 		depth := min(aheadMax, max(1, int(aheadWork/cl.mean)))
 		// Share what there is: the last few tasks should not pile up on one.
 		depth = min(depth, 1+cl.queue.n/len(cl.workers))
 		for _, w := range cl.workers {
-			if w.noAhead || w.state != busy || w.queue[0].state != raygo.Running || len(w.queue)*2 > depth+1 {
+			if w.noAhead || w.state != busy || w.queue[0].state != raygo.Running || len(w.queue)*2 > depth+1 || w.maxCalls > 0 || c.now.Sub(w.since) > turn {
 				continue
 			}
 			for len(w.queue) <= depth && cl.queue.head() != nil && !c.hasStored(cl.queue.head()) {
@@ -355,6 +370,27 @@ func (c *Core) sendAhead(reserve *class) {
 			}
 		}
 	}
+}
+
+// contended is how long a worker may go on with a class before it has to ask for
+// a place again: without end when nobody else waits for the same resources, not
+// at all when somebody of a higher rank does.
+func (c *Core) contended(cl *class, h *task) time.Duration {
+	turn := time.Duration(math.MaxInt64)
+	for _, o := range c.ready {
+		if o == cl || o.skip != c.turn || !overlap(&cl.demand, &o.demand) {
+			continue
+		}
+		oh := o.queue.head()
+		switch {
+		case oh == nil:
+		case o.opts.Priority > cl.opts.Priority || o.opts.Priority == cl.opts.Priority && oh.depth > h.depth:
+			return -1
+		case o.opts.Priority == cl.opts.Priority && oh.depth == h.depth:
+			turn = aheadTurn
+		}
+	}
+	return turn
 }
 
 // hasStored reports whether bytes have to be brought before t can run; such a
@@ -399,6 +435,7 @@ func (c *Core) returned(e *Returned) {
 		t := w.queue[k]
 		w.queue = slices.Delete(w.queue, k, k+1)
 		w.calls--
+		c.release1(t)
 		c.backToQueue(t)
 	}
 }

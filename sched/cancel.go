@@ -9,17 +9,50 @@ import (
 func (c *Core) cancel(e *Cancel) {
 	j := c.jobs[e.Task.Job()]
 	if j == nil || j.tasks[e.Task] == nil {
-		c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: AlreadyDone})
+		c.cancelSettled(e)
 		return
 	}
-	c.cancelTask(j.tasks[e.Task], e, raygo.Fail(raygo.CodeCancelled, "it was cancelled"), e.Force, e.Recursive)
+	t := j.tasks[e.Task]
+	t.spares = !e.Recursive
+	c.cancelTask(t, e, raygo.Fail(raygo.CodeCancelled, "it was cancelled"), e.Force, e.Recursive)
+}
+
+// cancelSettled answers for a task whose outcome is decided. One that ignored
+// an earlier cancel may still run; force ends it.
+func (c *Core) cancelSettled(e *Cancel) {
+	for _, w := range c.order {
+		for i, t := range w.queue {
+			if t.id != e.Task {
+				continue
+			}
+			switch {
+			case e.Force && i == 0:
+				t.cancels = append(t.cancels, e)
+				c.stopWorker(w, true)
+			case w.state == stopping:
+				t.cancels = append(t.cancels, e)
+			default:
+				c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: Unreachable})
+			}
+			return
+		}
+	}
+	c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: AlreadyDone})
+}
+
+// unstarted is what a cancel came to if the task is on no worker.
+func (t *task) unstarted() CancelOutcome {
+	if t.attempt > 0 {
+		return Stopped
+	}
+	return NeverStarted
 }
 
 // cancelTask cancels a task and, if recursive, what it submitted. The request
 // is answered when it is certain what came of it (law 8).
 func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recursive bool) {
 	if recursive {
-		c.cancelChildren(t, why)
+		c.cancelChildren(t, why, force)
 	}
 	if req != nil {
 		t.cancels = append(t.cancels, req)
@@ -45,19 +78,11 @@ func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recur
 
 // cancelUnplaced settles a task that no worker has.
 func (c *Core) cancelUnplaced(t *task, why *raygo.Failure) {
-	for _, w := range c.order {
-		if w.bound == t {
-			w.bound = nil
-			c.dropBound(t)
-		}
+	if !t.queued {
+		c.unbind(t)
 	}
-	outcome := NeverStarted
-	if t.attempt > 0 {
-		outcome = Stopped
-	}
-	f := *why
-	c.finishFailed(t, &f)
-	c.answerCancels(t, outcome)
+	c.finishFailed(t, why)
+	c.answerCancels(t, t.unstarted())
 }
 
 // cancelOverdue is called when a running task has ignored its context: its refs
@@ -80,7 +105,7 @@ func (c *Core) answerCancels(t *task, outcome CancelOutcome) {
 }
 
 // cancelChildren cancels what a task submitted, deepest last come first.
-func (c *Core) cancelChildren(t *task, why *raygo.Failure) {
+func (c *Core) cancelChildren(t *task, why *raygo.Failure, force bool) {
 	var kids []*task
 	for k := t.child; k != nil; k = k.next {
 		kids = append(kids, k)
@@ -88,7 +113,7 @@ func (c *Core) cancelChildren(t *task, why *raygo.Failure) {
 	slices.Reverse(kids)
 	for _, k := range kids {
 		if !k.settled {
-			c.cancelTask(k, nil, why, false, true)
+			c.cancelTask(k, nil, why, force, true)
 		}
 	}
 }

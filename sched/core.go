@@ -3,6 +3,7 @@ package sched
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -30,6 +31,7 @@ const (
 	aheadWork     = 2 * time.Millisecond   // work queued ahead on one worker at most
 	aheadLongest  = time.Millisecond       // classes slower than this are not sent ahead
 	aheadMax      = 64                     // tasks ahead on one worker
+	aheadTurn     = 10 * time.Millisecond  // a class keeps a worker so long while others wait
 	recallAfter   = 5 * time.Millisecond   // a current task running so long gives up what waits behind it
 	startTries    = 3                      // failed worker starts in a row before tasks fail
 	oomRetries    = 15                     // kills by the memory guard that a retriable task survives
@@ -53,6 +55,7 @@ type Core struct {
 	timers  timerHeap
 	out     []Effect
 	free    []*object // objects to look at for freeing: a worklist instead of recursion
+	doomed  []doom    // tasks whose argument failed: likewise
 
 	nextWorker WorkerID
 	tasks      int
@@ -61,7 +64,7 @@ type Core struct {
 	draining   bool
 	oomKills   int
 	startFails map[poolKey]int
-	warned     map[string]bool
+	compactAt  int // timers are looked through for dead ones at this count
 }
 
 // job is one run of a driver.
@@ -101,7 +104,7 @@ func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7261_7967_6f)), led: newLedger(cfg.Resources),
 		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
-		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, warned: map[string]bool{},
+		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{},
 	}
 }
 
@@ -116,10 +119,12 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 	c.out = c.out[:0]
 	c.fire()
 	c.apply(ev)
-	c.sweep()
-	c.schedule()
-	c.sweep()
-	return c.out
+	for c.sweep(); ; c.sweep() {
+		c.schedule()
+		if len(c.free) == 0 && len(c.doomed) == 0 {
+			return c.out
+		}
+	}
 }
 
 // Next is when a Tick is due; zero means never.
@@ -208,7 +213,7 @@ func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
 func (c *Core) warn(j *job, text string) { c.emit(&Warn{Job: j.id, Text: text}) }
 
 func (c *Core) jobStarted(e *JobStarted) {
-	if c.jobs[e.Job] != nil {
+	if c.jobs[e.Job] != nil || c.procs[e.Driver] != nil {
 		return
 	}
 	j := &job{
@@ -225,7 +230,11 @@ func (c *Core) jobAttached(e *JobAttached) {
 	}
 }
 
+// addProc attaches a process; one that is there already stays what it is.
 func (c *Core) addProc(id raygo.ProcID, j *job) {
+	if c.procs[id] != nil {
+		return
+	}
 	c.procs[id] = &proc{id: id, job: j, refs: map[raygo.ObjectID]int32{}}
 }
 
@@ -246,6 +255,9 @@ func (c *Core) procGone(id raygo.ProcID) {
 	}
 	delete(c.procs, id)
 	c.dropWaiter(p)
+	for _, s := range p.job.streams {
+		s.consumers = slices.DeleteFunc(s.consumers, func(have raygo.ProcID) bool { return have == id })
+	}
 	for _, oid := range sortedRefs(p.refs) {
 		if o := p.job.objects[oid]; o != nil {
 			o.refs -= p.refs[oid]

@@ -25,7 +25,9 @@ func (c *Core) endJob(j *job, reason string) {
 		j.failed++
 		c.tasks--
 		c.record(t, raygo.Failed, failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason)), true)
-		c.answerCancels(t, Stopped)
+		if t.worker == nil {
+			c.answerCancels(t, t.unstarted())
+		}
 		t.state = raygo.Failed
 	}
 	j.tasks, j.streams = map[raygo.TaskID]*task{}, map[raygo.TaskID]*stream{}
@@ -65,13 +67,8 @@ func (c *Core) jobMayBeDone(j *job) {
 // record emits the row of an attempt that is over.
 func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 	e := &Ended{
-		Task: t.id, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt, Depth: int(t.depth),
+		Task: t.id, Parent: t.parentID, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt, Depth: int(t.depth),
 		State: state, Failure: v, Created: t.created, Started: t.startedAt, Ended: c.now, Final: final, Args: t.args,
-	}
-	if t.parent != nil {
-		e.Parent = t.parent.id
-	} else {
-		e.Parent = t.parentID
 	}
 	if t.worker != nil {
 		e.PID, e.Worker = t.worker.pid, t.worker.id
@@ -124,6 +121,13 @@ type timerHeap []timer
 
 func (c *Core) after(d time.Duration, t timer) {
 	t.at = c.now.Add(d)
+	if len(c.timers) >= max(c.compactAt, 1024) {
+		c.compact()
+	}
+	c.push(t)
+}
+
+func (c *Core) push(t timer) {
 	h := append(c.timers, t)
 	for i := len(h) - 1; i > 0; {
 		up := (i - 1) / 2
@@ -134,6 +138,28 @@ func (c *Core) after(d time.Duration, t timer) {
 		i = up
 	}
 	c.timers = h
+}
+
+// compact drops timers about what is over, so that a long Timeout does not keep
+// millions of finished tasks.
+func (c *Core) compact() {
+	old := c.timers
+	c.timers = make(timerHeap, 0, len(old)/2)
+	for _, tm := range old {
+		t := tm.task
+		switch tm.kind {
+		case timerRetry, timerPending:
+			if t.settled || t.attempt != tm.mark {
+				continue
+			}
+		case timerTimeout:
+			if t.settled || t.award != tm.mark {
+				continue
+			}
+		}
+		c.push(tm)
+	}
+	c.compactAt = 2 * len(c.timers)
 }
 
 func (c *Core) pop() timer {
@@ -172,7 +198,10 @@ func (c *Core) fire() {
 			}
 		case timerPending:
 			if !t.settled && t.worker == nil && t.attempt == tm.mark && t.readySince != 0 {
-				c.finishFailed(t, raygo.Fail(raygo.CodePendingTimeout, "no place was found within %s: %s", t.class.opts.PendingTimeout, c.whyPending(t)))
+				why := raygo.Fail(raygo.CodePendingTimeout, "no place was found within %s: %s", t.class.opts.PendingTimeout, c.whyPending(t))
+				c.unbind(t)
+				c.finishFailed(t, why)
+				c.answerCancels(t, t.unstarted())
 			}
 		case timerTimeout:
 			if !t.settled && t.award == tm.mark && t.worker != nil && t.state >= raygo.Running {

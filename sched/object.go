@@ -53,7 +53,7 @@ func (c *Core) object(j *job, id raygo.ObjectID) *object {
 		}
 		return nil
 	}
-	if t.class.opts.NumReturns == 0 && t.stream == nil {
+	if !t.makes(id.Index()) {
 		return nil
 	}
 	o := c.newObject(j, id)
@@ -61,6 +61,19 @@ func (c *Core) object(j *job, id raygo.ObjectID) *object {
 		c.expectItem(t.stream, o)
 	}
 	return o
+}
+
+// makes reports whether a task can have an object with that index.
+func (t *task) makes(index uint32) bool {
+	n := uint32(t.class.opts.NumReturns)
+	switch {
+	case t.stream == nil:
+		return index == 0 && n > 0 || n > 1 && index <= n
+	case t.stream.fixed:
+		return index < n || index == raygo.CompletedIndex
+	default:
+		return index < raygo.MaxYields || index == raygo.CompletedIndex
+	}
 }
 
 func (c *Core) hold(p *proc, o *object) {
@@ -78,7 +91,13 @@ func (c *Core) look(o *object) {
 
 // sweep frees what nothing needs. Freeing an outer object can free inner ones.
 func (c *Core) sweep() {
-	for len(c.free) > 0 {
+	for len(c.free) > 0 || len(c.doomed) > 0 {
+		if n := len(c.doomed); n > 0 {
+			d := c.doomed[n-1]
+			c.doomed = c.doomed[:n-1]
+			c.finish(d.task, d.why)
+			continue
+		}
 		o := c.free[len(c.free)-1]
 		c.free = c.free[:len(c.free)-1]
 		o.listed = false
@@ -86,6 +105,10 @@ func (c *Core) sweep() {
 			continue
 		}
 		delete(o.job.objects, o.id)
+		for _, w := range o.waiters { // released while somebody waits in Get
+			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released", o.id)
+			c.emit(&Notify{Proc: w.proc, Object: o.id, Value: failed(f), Wanted: true, Mode: w.mode})
+		}
 		switch {
 		case o.id.Index() == raygo.StreamIndex:
 			c.streamUnheld(o.job, o.id.Task())
@@ -119,19 +142,30 @@ func (c *Core) resolve(j *job, id raygo.ObjectID, v Value, nested []raygo.Object
 	o.value = v
 	c.contain(o, nested)
 	c.announce(o)
+	c.wake(o)
+	c.look(o)
+}
+
+// doom is a task that is to fail as its argument did.
+type doom struct {
+	task *task
+	why  Value
+}
+
+// wake tells the tasks that wait for an object.
+func (c *Core) wake(o *object) {
 	deps := o.dependents
 	o.dependents = nil
 	for _, t := range deps {
-		if t.settled {
+		if t.waiting--; t.settled {
 			continue
 		}
-		if t.waiting--; v.Kind == Failed {
-			c.finish(t, v)
+		if o.value.Kind == Failed {
+			c.doomed = append(c.doomed, doom{t, o.value})
 		} else if t.waiting == 0 {
 			c.enqueue(t, false)
 		}
 	}
-	c.look(o)
 }
 
 func (c *Core) contain(o *object, nested []raygo.ObjectID) {
@@ -161,18 +195,11 @@ func (c *Core) announce(o *object) {
 
 func (c *Core) put(e *Put) {
 	p := c.procs[e.Proc]
-	if p == nil || e.Object.Job() != p.job.id {
-		return
-	}
-	if o := p.job.objects[e.Object]; o != nil {
-		if o.value.Kind == None {
-			c.hold(p, o)
-			c.resolve(p.job, e.Object, e.Value, e.Nested)
-		}
+	if p == nil || e.Object.Job() != p.job.id || p.job.made(e.Object.Task()) || p.job.objects[e.Object] != nil {
 		return
 	}
 	o := c.newObject(p.job, e.Object)
-	o.value = e.Value
+	o.value = sound(e.Value)
 	c.contain(o, e.Nested)
 	c.hold(p, o)
 }
@@ -249,7 +276,11 @@ func (c *Core) objectLost(e *ObjectLost) {
 		return
 	}
 	if o := j.objects[e.Object]; o != nil && o.value.Kind == Stored {
-		o.value = failed(e.Failure)
+		f := e.Failure
+		if f == nil {
+			f = raygo.Fail(raygo.CodeObjectLost, "the bytes of object %s are gone", e.Object)
+		}
+		o.value = failed(f)
 	}
 }
 

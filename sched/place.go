@@ -13,9 +13,9 @@ func (c *Core) enqueue(t *task, front bool) {
 		return
 	}
 	cl := t.class
-	if cl.opts.Memoize && !t.memoed {
+	if cl.opts.Memoize && t.memo == memoUnasked && t.stream == nil && cl.opts.NumReturns == 1 {
 		vs, _ := c.values(t)
-		t.memoed = true
+		t.memo = memoAsked
 		c.emit(&Memo{Task: t.id, Award: t.award, Class: cl.id, Args: t.args, Values: vs})
 		return
 	}
@@ -45,10 +45,12 @@ func (c *Core) memoAnswer(e *MemoAnswer) {
 		return
 	}
 	t := j.tasks[e.Task]
-	if t == nil || t.settled || t.award != e.Award || !t.memoed || t.queued || t.worker != nil {
+	if t == nil || t.award != e.Award || t.memo != memoAsked {
 		return
 	}
-	if e.Value.Kind == None {
+	t.memo = memoAnswered
+	stored := j.objects[e.Value.Store]
+	if k := e.Value.Kind; k != Inline && (k != Stored || stored == nil || stored.value.Kind != Stored) {
 		c.enqueue(t, false)
 		return
 	}
@@ -76,6 +78,9 @@ func (c *Core) schedule() {
 		}
 		t := cl.queue.head()
 		ok, short := c.led.fits(&cl.demand)
+		if ok && len(c.resume) > 0 && cl.demand.cpu > 0 {
+			ok, short = false, "CPU (tasks that were blocked go on first)"
+		}
 		if ok && !c.place(t) {
 			ok, short = false, "a worker process (limit reached)"
 		}
@@ -150,7 +155,11 @@ func yields(cl *class, h *task, reserve *class) bool {
 	if rh == nil || cl.opts.Priority > reserve.opts.Priority || h.depth > rh.depth {
 		return false
 	}
-	a, b := &cl.demand, &reserve.demand
+	return overlap(&cl.demand, &reserve.demand)
+}
+
+// overlap reports whether two demands want some of the same resource.
+func overlap(a, b *demand) bool {
 	if a.cpu > 0 && b.cpu > 0 || a.gpu > 0 && b.gpu > 0 || a.memory > 0 && b.memory > 0 {
 		return true
 	}
@@ -189,7 +198,7 @@ func (c *Core) place(t *task) bool {
 		c.led.give(&cl.demand, &g)
 		return false
 	}
-	t.class.queue.pop()
+	cl.queue.pop()
 	t.grant = g
 	cl.job.running++
 	c.places++
@@ -203,6 +212,17 @@ func (c *Core) place(t *task) bool {
 		c.give(t, w)
 	}
 	return true
+}
+
+// unbind takes a task off the worker that is being started for it, if there is
+// one.
+func (c *Core) unbind(t *task) {
+	for _, w := range c.order {
+		if w.bound == t {
+			w.bound = nil
+			c.dropBound(t)
+		}
+	}
 }
 
 // findWorker prefers the worker that was idle last, then one that is about to
@@ -224,17 +244,19 @@ func (c *Core) findWorker(key poolKey) *worker {
 }
 
 // canStartWorker bounds processes. Past the bound an idle worker of another
-// pool makes room; else only a task deeper than every task that has begun may
-// start one, so that progress is possible however many parents are blocked.
+// pool makes room, one without refs rather. Else a task may start one only if
+// it is deeper than every task that has begun, or if every process is blocked:
+// so progress is possible however many parents wait.
 func (c *Core) canStartWorker(t *task) bool {
-	live, deepest := 0, int32(-1)
+	live, deepest, stuck := 0, int32(-1), true
 	var spare *worker
 	for _, w := range c.order {
 		if w.state == stopping {
 			continue
 		}
 		live++
-		if w.state == idle && spare == nil {
+		stuck = stuck && w.state == blockedState
+		if w.state == idle && (spare == nil || c.owns(spare) && !c.owns(w)) {
 			spare = w
 		}
 		for _, q := range w.queue {
@@ -251,7 +273,7 @@ func (c *Core) canStartWorker(t *task) bool {
 		c.stopWorker(spare, false)
 		return true
 	}
-	return t.depth > deepest
+	return t.depth > deepest || stuck && len(c.resume) == 0
 }
 
 // give puts t, whose resources are taken, at the end of w's queue.
@@ -264,8 +286,8 @@ func (c *Core) give(t *task, w *worker) {
 	w.limitCalls(t.class.opts.MaxCalls)
 	if len(w.queue) == 1 {
 		w.state = busy
+		w.since = c.now
 		t.class.workers = append(t.class.workers, w)
-		c.begin(t, w)
 	}
 	vs, stored := c.values(t)
 	if len(stored) > 0 {
@@ -273,6 +295,9 @@ func (c *Core) give(t *task, w *worker) {
 		t.state = raygo.PendingArgsFetch
 		c.emit(&Fetch{Task: t.id, Award: t.award, Objects: stored})
 		return
+	}
+	if len(w.queue) == 1 {
+		c.begin(t, w)
 	}
 	c.execute(t, vs)
 }
@@ -297,9 +322,6 @@ func (c *Core) execute(t *task, vs []Resolved) {
 			e.From = 0
 		}
 	}
-	if t.worker.queue[0] == t && t.state < raygo.Running {
-		t.state = raygo.Running
-	}
 	c.emit(e)
 }
 
@@ -323,7 +345,11 @@ func (c *Core) argsFailed(e *ArgsFailed) {
 	}
 	w := t.worker
 	c.withdraw(t)
-	c.finishFailed(t, e.Failure)
+	f := e.Failure
+	if f == nil {
+		f = raygo.Fail(raygo.CodeObjectLost, "its arguments could not be brought")
+	}
+	c.finishFailed(t, f)
 	c.nextOn(w)
 }
 

@@ -46,6 +46,12 @@ func (c *Core) expectItem(s *stream, o *object) {
 	before := s.credit()
 	if i := o.id.Index(); i == raygo.CompletedIndex {
 		s.all = true
+		for k := range s.produced { // what is there already; fixed ones come at the end
+			if in := o.job.objects[s.id.Object(k)]; in != nil && !s.fixed {
+				in.contained++
+				o.nested = append(o.nested, in.id)
+			}
+		}
 	} else if i < raygo.StreamIndex {
 		s.asked = max(s.asked, i+1)
 	}
@@ -71,16 +77,16 @@ func (c *Core) extend(s *stream, before uint32) {
 
 func (c *Core) yield(e *Yield) {
 	w, t := c.current(e.Worker, e.Task, e.Award)
-	if w == nil || t.stream == nil {
+	if w == nil || t.stream == nil || t.settled || e.Outcome.Index < t.stream.produced {
+		c.dropOutcomes(e.Task, []Outcome{e.Outcome}) // produced by an earlier attempt already, or nobody wants more
 		return
 	}
 	s, i := t.stream, e.Outcome.Index
-	if i < s.produced || t.settled {
-		return // produced by an earlier attempt already, or nobody wants more
-	}
+	e.Outcome.Value = sound(e.Outcome.Value)
 	if i > s.produced || i >= raygo.MaxYields {
 		f := raygo.Fail(raygo.CodeApp, "it yielded item %d after %d items; the limit is %d", i, s.produced, raygo.MaxYields)
 		c.finishFailed(t, f)
+		c.dropOutcomes(e.Task, []Outcome{e.Outcome})
 		c.emit(&Stop{Worker: w.id, Task: t.id, Award: t.award})
 		return
 	}
@@ -113,13 +119,7 @@ func (c *Core) item(s *stream, j *job, out Outcome) {
 	o.value = out.Value
 	c.contain(o, out.Nested)
 	c.announceItem(s, o)
-	deps := o.dependents
-	o.dependents = nil
-	for _, t := range deps {
-		if t.waiting--; !t.settled && t.waiting == 0 {
-			c.enqueue(t, false)
-		}
-	}
+	c.wake(o)
 	c.look(o)
 }
 
@@ -172,14 +172,14 @@ func (c *Core) streamTaken(e *StreamTaken) {
 		return
 	}
 	s := p.job.streams[e.Task]
-	if s == nil || e.N <= s.taken {
+	if s == nil || min(e.N, s.produced) <= s.taken {
 		return
 	}
 	before := s.credit()
 	for i := s.taken; i < min(e.N, s.produced); i++ {
 		c.unholdItem(p.job, s.id.Object(i))
 	}
-	s.taken = e.N
+	s.taken = min(e.N, s.produced)
 	c.extend(s, before)
 }
 

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -48,14 +49,15 @@ type task struct {
 	worker  *worker
 	grant   grant
 	fetched []raygo.ObjectID // what a Fetch of this award is for
-	memoed  bool
+	memo    memoState
 
 	settled    bool // its outcome is decided
 	queued     bool
 	backingOff bool
 	cancelled  bool
+	spares     bool // cancelled without its children
 
-	sysRetries, appRetries, oomRetries uint16
+	sysRetries, appRetries, oomRetries uint32
 
 	created    time.Time
 	readySince int64 // unix nanoseconds
@@ -66,6 +68,15 @@ type task struct {
 
 	child, next, prev *task // unfinished children, for recursive cancel
 }
+
+// memoState says how far the question for a known result is.
+type memoState uint8
+
+const (
+	memoUnasked memoState = iota
+	memoAsked
+	memoAnswered
+)
 
 func (c *Core) defineClass(e *ClassDefined) {
 	j := c.jobs[e.Job]
@@ -87,6 +98,9 @@ func (c *Core) refusal(cl *class) (string, bool) {
 	if why := c.led.impossible(&cl.demand); why != "" {
 		return "it asks for " + why, false
 	}
+	if g := cl.demand.gpu; g > raygo.Unit && g%raygo.Unit != 0 {
+		return fmt.Sprintf("it asks for GPU %s: above 1 only whole ones are given", g), true
+	}
 	switch s := cl.opts.Strategy; s.Kind {
 	case raygo.StrategyAffinity:
 		if s.Peer != c.cfg.Self && !s.Soft {
@@ -106,7 +120,7 @@ func (c *Core) refusal(cl *class) (string, bool) {
 
 func (c *Core) submit(e *Submit) {
 	cl, p := c.classes[e.Class], c.procs[e.Proc]
-	if cl == nil || p == nil || p.job != cl.job || e.Task.Job() != cl.job.id || cl.job.tasks[e.Task] != nil {
+	if cl == nil || p == nil || p.job != cl.job || e.Task.Job() != cl.job.id || cl.job.made(e.Task) {
 		return
 	}
 	j := cl.job
@@ -149,7 +163,7 @@ func (c *Core) unacceptable(t *task) *raygo.Failure {
 	switch {
 	case c.tasks > c.cfg.MaxTasks:
 		return raygo.Fail(raygo.CodeQueueFull, "the peer already has %d unfinished tasks, its limit: get some results before submitting more", c.cfg.MaxTasks)
-	case c.draining:
+	case c.draining && t.parent == nil:
 		return raygo.Fail(raygo.CodeUnschedulable, "the peer is draining and takes no new tasks")
 	case t.class.never:
 		return raygo.Fail(raygo.CodeUnschedulable, "%s", t.class.refused)
@@ -180,6 +194,9 @@ func (c *Core) awaitDeps(t *task) {
 	for _, id := range t.deps {
 		o := t.job.objects[id]
 		switch {
+		case id.Task() == t.id:
+			c.finishFailed(t, raygo.Fail(raygo.CodeRefused, "its argument %s is its own result", id))
+			return
 		case o == nil:
 			c.finishFailed(t, raygo.Fail(raygo.CodeObjectFreed, "argument %s was released before the call", id))
 			return
@@ -194,6 +211,11 @@ func (c *Core) awaitDeps(t *task) {
 	if t.waiting == 0 {
 		c.enqueue(t, false)
 	}
+}
+
+// made reports whether a task or a put of that ID is known already.
+func (j *job) made(id raygo.TaskID) bool {
+	return j.tasks[id] != nil || j.objects[id.Object(0)] != nil || j.streams[id] != nil
 }
 
 // adopt links child under parent, for recursive cancel.
@@ -222,9 +244,10 @@ func (c *Core) orphan(t *task) {
 }
 
 // finishFailed settles a task with a failure of the system's making.
-func (c *Core) finishFailed(t *task, f *raygo.Failure) {
+func (c *Core) finishFailed(t *task, why *raygo.Failure) {
+	f := *why // the one given may be shared
 	f.TaskID, f.Function, f.Attempt, f.Peer = t.id.String(), t.class.function, int(t.attempt), c.cfg.Self
-	c.finish(t, failed(f))
+	c.finish(t, failed(&f))
 }
 
 // finish settles a task that failed: every object it was to make fails.
@@ -234,7 +257,9 @@ func (c *Core) finish(t *task, v Value) {
 	}
 	c.settle(t, raygo.Failed, v)
 	c.failObjects(t, v)
-	c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "its parent %s failed", t.class.function))
+	if t.child != nil && !t.spares {
+		c.cancelChildren(t, raygo.Fail(raygo.CodeCancelled, "its parent %s failed", t.class.function), false)
+	}
 	c.bequeath(t)
 	t.job.failed++
 }

@@ -28,6 +28,14 @@ type Value struct {
 
 func failed(f *raygo.Failure) Value { return Value{Kind: Failed, Code: f.Code, Failure: f} }
 
+// sound is v, or a failure if v is nothing that a process may send as a value.
+func sound(v Value) Value {
+	if v.Kind == Inline || v.Kind == Stored || v.Kind == Failed && (v.Failure != nil || v.Bytes != nil) {
+		return v
+	}
+	return failed(raygo.Fail(raygo.CodeRefused, "a process sent a value of kind %d where one is given", v.Kind))
+}
+
 // Outcome is one result of an attempt.
 type Outcome struct {
 	Index  uint32

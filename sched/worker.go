@@ -48,7 +48,10 @@ type worker struct {
 	began     time.Time // when queue[0] became current
 	noAhead   bool      // its current task turned out to be long
 	recalled  bool
-	timed     bool // a timerRecall is set
+	timed     bool      // a timerRecall is set
+	idleTimed bool      // a timerIdle is set
+	tries     int       // starts of its pool that had failed when it was started
+	since     time.Time // when its class was given a place on it
 
 	oom       string
 	killedFor *raygo.Failure
@@ -69,7 +72,7 @@ func (c *Core) warmUp(cl *class) {
 
 func (c *Core) startWorker(key poolKey, j *job, cl *class, gpus []string, t *task) *worker {
 	c.nextWorker++
-	w := &worker{id: c.nextWorker, key: key, job: j, bound: t}
+	w := &worker{id: c.nextWorker, key: key, job: j, bound: t, tries: c.startFails[key]}
 	c.workers[w.id] = w
 	c.order = append(c.order, w)
 	j.workers++
@@ -79,7 +82,7 @@ func (c *Core) startWorker(key poolKey, j *job, cl *class, gpus []string, t *tas
 
 func (c *Core) workerStarted(e *WorkerStarted) {
 	w := c.workers[e.Worker]
-	if w == nil || w.state != starting {
+	if w == nil || w.state != starting || e.Proc == 0 || c.procs[e.Proc] != nil {
 		return
 	}
 	w.proc, w.pid = e.Proc, e.PID
@@ -106,15 +109,20 @@ func (c *Core) rest(w *worker) {
 			return
 		}
 	}
-	wait := c.cfg.WorkerIdle
-	if c.overLimit(w) {
-		wait = idleOverLimit
+	if !w.idleTimed {
+		w.idleTimed = true
+		c.after(min(idleOverLimit, c.cfg.WorkerIdle), timer{kind: timerIdle, work: w})
 	}
-	c.after(wait, timer{kind: timerIdle, work: w})
+}
+
+// owns reports whether a worker holds refs: its end would drop them.
+func (c *Core) owns(w *worker) bool {
+	p := c.procs[w.proc]
+	return p != nil && len(p.refs) > 0
 }
 
 // overLimit reports whether more workers are idle than there are CPUs.
-func (c *Core) overLimit(w *worker) bool {
+func (c *Core) overLimit() bool {
 	n := 0
 	for _, o := range c.order {
 		if o.state == idle {
@@ -124,19 +132,22 @@ func (c *Core) overLimit(w *worker) bool {
 	return n > max(1, int(c.led.total.cpu/raygo.Unit))
 }
 
-// reap stops a worker that has been idle long enough, unless it holds refs: its
-// end would drop them.
+// reap stops a worker that has been idle long enough, unless it holds refs.
 func (c *Core) reap(w *worker) {
+	w.idleTimed = false
 	if w.state != idle {
 		return
 	}
 	limit := c.cfg.WorkerIdle
-	if c.overLimit(w) {
-		limit = idleOverLimit
+	if c.overLimit() {
+		limit = min(limit, idleOverLimit)
 	}
-	p := c.procs[w.proc]
-	if rest := w.idleSince.Add(limit).Sub(c.now); rest > 0 || p != nil && len(p.refs) > 0 {
-		c.after(max(rest, idleOverLimit), timer{kind: timerIdle, work: w})
+	if rest := w.idleSince.Add(limit).Sub(c.now); rest > 0 || c.owns(w) {
+		if rest <= 0 || rest > idleOverLimit {
+			rest = idleOverLimit // the number of idle ones may change meanwhile
+		}
+		w.idleTimed = true
+		c.after(rest, timer{kind: timerIdle, work: w})
 		return
 	}
 	c.stopWorker(w, false)
@@ -163,8 +174,10 @@ func (c *Core) workerFailed(e *WorkerFailed) {
 		c.dropBound(t)
 		return
 	}
-	c.startFails[w.key]++
-	if n := c.startFails[w.key]; n >= startTries {
+	if w.tries == c.startFails[w.key] { // those started together count as one try
+		c.startFails[w.key]++
+	}
+	if c.startFails[w.key] >= startTries {
 		c.failPool(w, e.Reason)
 		delete(c.startFails, w.key)
 		c.dropBound(t)
@@ -232,6 +245,7 @@ func (c *Core) workerGone(e *WorkerGone) {
 		if i == 0 {
 			c.attemptDied(t, w, e)
 		} else {
+			c.release1(t)
 			c.backToQueue(t)
 		}
 	}
