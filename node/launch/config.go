@@ -65,7 +65,9 @@ type Config struct {
 	// next to the hidden ones or their parents after Run began are closed to
 	// workers as well. Off by default for that reason.
 	Strict bool
-	// MaxTier is the strongest tier to use. Default: TierPIDNS.
+	// MaxTier is the strongest tier to use. Default: TierLandlock. TierPIDNS is
+	// stronger, but a program sees other process IDs there than its machine does:
+	// os.Getpid is 1 in every worker, and a worker cannot kill itself.
 	MaxTier Tier
 	// DataLimit bounds a worker's private memory (RLIMIT_DATA) in bytes; 0 does
 	// not bound it.
@@ -82,7 +84,7 @@ func (c *Config) complete() error {
 		c.TempDir = os.TempDir()
 	}
 	if c.MaxTier == "" {
-		c.MaxTier = TierPIDNS
+		c.MaxTier = TierLandlock
 	}
 	if c.MaxTier.rank() == 0 {
 		return fmt.Errorf("launch: no such tier %q: want %s, %s or %s", c.MaxTier, TierPIDNS, TierLandlock, TierProcessGroup)

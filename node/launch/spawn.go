@@ -107,6 +107,9 @@ func (s *spawner) limit(pid int) {
 func sysProcAttr(t Tier) *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if t != TierPIDNS {
+		// Nothing takes the worker's children along here but the worker itself:
+		// it ends its whole group on this signal and when its socket closes.
+		a.Pdeathsig = syscall.SIGTERM
 		return a
 	}
 	a.Cloneflags = unix.CLONE_NEWPID
