@@ -145,7 +145,7 @@ func (c *checked) order(t *testing.T, fn *ast.FuncDecl) {
 		if !ok || !c.unordered(loop.X) {
 			return true
 		}
-		if bad := c.visible(loop.Body, sorted); bad != nil {
+		if bad := c.visible(loop, sorted); bad != nil {
 			t.Errorf("%s: %s goes over a map and does at line %d what may depend on the order: go over slices.Sorted(maps.Keys(m)), or sort what it collects, or give the reason in anyOrder of arch_sched_test.go",
 				c.fset.Position(loop.Pos()), fn.Name.Name, c.fset.Position(bad.Pos()).Line)
 		}
@@ -197,8 +197,16 @@ func (c *checked) sortedSlices(fn *ast.FuncDecl) map[string]bool {
 
 // visible finds the first statement of a loop's body that is not one of those
 // whose sum is the same in any order: delete, counting, writing to another map
-// under a key, collecting into a slice that is sorted afterwards.
-func (c *checked) visible(body *ast.BlockStmt, sorted map[string]bool) ast.Stmt {
+// under a key, setting a field of the element, collecting into a slice that is sorted afterwards.
+func (c *checked) visible(loop *ast.RangeStmt, sorted map[string]bool) ast.Stmt {
+	element := ""
+	if id, ok := loop.Value.(*ast.Ident); ok {
+		element = id.Name
+	}
+	return c.visibleIn(loop.Body, sorted, element)
+}
+
+func (c *checked) visibleIn(body *ast.BlockStmt, sorted map[string]bool, element string) ast.Stmt {
 	for _, s := range body.List {
 		switch s := s.(type) {
 		case *ast.IncDecStmt:
@@ -211,15 +219,15 @@ func (c *checked) visible(body *ast.BlockStmt, sorted map[string]bool) ast.Stmt 
 				return s
 			}
 		case *ast.AssignStmt:
-			if !c.summing(s, sorted) {
+			if !c.summing(s, sorted, element) {
 				return s
 			}
 		case *ast.RangeStmt:
-			if bad := c.visible(s.Body, sorted); bad != nil {
+			if bad := c.visible(s, sorted); bad != nil {
 				return bad
 			}
 		case *ast.IfStmt:
-			if bad := c.visible(s.Body, sorted); bad != nil {
+			if bad := c.visibleIn(s.Body, sorted, element); bad != nil {
 				return bad
 			}
 			if s.Else != nil {
@@ -232,7 +240,9 @@ func (c *checked) visible(body *ast.BlockStmt, sorted map[string]bool) ast.Stmt 
 	return nil
 }
 
-func (c *checked) summing(s *ast.AssignStmt, sorted map[string]bool) bool {
+// summing reports whether an assignment comes to the same in any order. element
+// is the loop's own value, whose fields nobody else sees meanwhile.
+func (c *checked) summing(s *ast.AssignStmt, sorted map[string]bool, element string) bool {
 	switch s.Tok {
 	case token.ADD_ASSIGN, token.SUB_ASSIGN, token.OR_ASSIGN, token.DEFINE:
 		return true
@@ -242,6 +252,9 @@ func (c *checked) summing(s *ast.AssignStmt, sorted map[string]bool) bool {
 	}
 	if len(s.Lhs) != 1 {
 		return false
+	}
+	if field, ok := s.Lhs[0].(*ast.SelectorExpr); ok && types.ExprString(field.X) == element {
+		return true
 	}
 	if ix, ok := s.Lhs[0].(*ast.IndexExpr); ok {
 		_, isMap := c.info.Types[ix.X].Type.Underlying().(*types.Map)

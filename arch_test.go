@@ -39,32 +39,38 @@ var allowed = map[string]struct {
 
 	// What joins them.
 	"node": {
-		own: []string{".", "sched", "objects", "gossip", "dht", "sdk/ipc", "node/..."},
-		other: []string{
-			"golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/prometheus/client_golang",
-			"github.com/multiformats/go-multiaddr", "github.com/ipfs/go-cid",
-		},
+		own:   []string{".", "sched", "objects", "gossip", "dht", "sdk/ipc", "node/launch", "node/machine"},
+		other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/prometheus/client_golang"},
 	},
-	"node/launch": {own: []string{".", "sdk/ipc"}, other: []string{"golang.org/x/sys"}},
-
-	"simnet": {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc"}},
+	"node/launch":  {own: []string{"."}, other: []string{"golang.org/x/sys"}},
+	"node/machine": {own: []string{".", "node/launch"}, other: []string{"golang.org/x/sys"}},
 
 	// Flags and text.
 	"cmd/raygo": {
-		own:   []string{".", "cmd/raygo/internal/...", "node", "node/...", "sdk", "sdk/ipc", "sdk/p2p"},
-		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term", "go.yaml.in/yaml/v3"},
+		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node", "sdk", "sdk/ipc", "sdk/p2p"},
+		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term"},
 	},
 	"cmd/raygo/internal/...": {
-		own:   []string{".", "cmd/raygo/internal/...", "sdk", "sdk/ipc", "sdk/p2p", "node"},
-		other: []string{"github.com/dustin/go-humanize", "github.com/jedib0t/go-pretty/v6", "github.com/vbauerster/mpb/v8", "go.yaml.in/yaml/v3", "golang.org/x/sys", "golang.org/x/term", "github.com/fxamacker/cbor/v2"},
+		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "sdk", "sdk/ipc", "sdk/p2p"},
+		other: []string{"github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/sys", "github.com/fxamacker/cbor/v2"},
 	},
 	"cmd/raygo-peer": {
-		own:   []string{".", "node", "node/...", "sdk/ipc"},
+		own:   []string{".", "cmd/internal/...", "node", "node/machine", "sdk/ipc"},
 		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/sys", "github.com/dustin/go-humanize"},
 	},
+	"cmd/internal/...": {
+		own:   []string{".", "sdk/ipc"},
+		other: []string{"github.com/spf13/cobra", "github.com/dustin/go-humanize", "github.com/jedib0t/go-pretty/v6", "go.yaml.in/yaml/v3"},
+	},
 
-	"sdk/examples/...": {own: []string{"sdk", "sdk/p2p"}},
-	"sdk/internal/...": {own: []string{".", "sdk", "sdk/ipc"}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
+	// Tests and what helps them.
+	"internal/peertest": {own: []string{".", "node", "sdk", "sdk/ipc"}},
+	"sdk/behaviours":    {},
+	"simnet":            {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc"}},
+
+	"sdk/gen":                   {}, // writes sdk/tasks_gen.go
+	"sdk/examples/...":          {own: []string{"sdk", "sdk/p2p"}},
+	"sdk/examples/internal/...": {},
 }
 
 // thin are the packages that programs without a peer inside link: neither they
@@ -144,17 +150,17 @@ func matches(pattern, path string) bool {
 	return pattern == path
 }
 
-// row finds a package's row: its own, else the one that ends in "/...".
+// row finds a package's row: its own, else the longest that ends in "/...".
 func row(path string) (key string, ok bool) {
 	if _, ok := allowed[path]; ok {
 		return path, true
 	}
-	for key := range allowed {
-		if matches(key, path) {
-			return key, true
+	for k := range allowed {
+		if matches(k, path) && len(k) > len(key) {
+			key = k
 		}
 	}
-	return "", false
+	return key, key != ""
 }
 
 func TestImportsAreThoseOfTheDrawing(t *testing.T) {
@@ -213,7 +219,7 @@ func TestProgramsStayThin(t *testing.T) {
 }
 
 func TestTheTableHasNoLeftovers(t *testing.T) {
-	planned := []string{"gossip", "dht", "simnet", "sdk/internal/..."} // rows whose packages are not written yet
+	planned := []string{"gossip", "dht", "simnet"} // rows whose packages are not written yet
 	own := packages(t)
 	for key := range allowed {
 		if slices.Contains(planned, key) {

@@ -43,9 +43,7 @@ func sum(_ context.Context, xs []int) (int, error) {
 }
 
 // ErrZero is found by errors.Is on the other side, because it is registered.
-var ErrZero = errors.New("division by zero")
-
-func init() { raygo.RegisterSentinel("basics.ErrZero", ErrZero) }
+var ErrZero = raygo.RegisterSentinel("basics.ErrZero", errors.New("division by zero"))
 
 func divide(_ context.Context, a, b int) (int, error) {
 	if b == 0 {

@@ -32,9 +32,7 @@ var Sample = raygo.Func2(sample,
 
 // errBusy stands for what fails now and then: a service, a network, a licence
 // server.
-var errBusy = errors.New("the licence server is busy")
-
-func init() { raygo.RegisterSentinel("montecarlo.errBusy", errBusy) }
+var errBusy = raygo.RegisterSentinel("montecarlo.errBusy", errors.New("the licence server is busy"))
 
 // Count is the outcome of one task.
 type Count struct {

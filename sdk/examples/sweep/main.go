@@ -33,9 +33,7 @@ type Score struct {
 
 // errDiverged is the outcome of a setting that is no good: an error like any
 // other, which does not stop the sweep.
-var errDiverged = errors.New("the descent diverges")
-
-func init() { raygo.RegisterSentinel("sweep.errDiverged", errDiverged) }
+var errDiverged = raygo.RegisterSentinel("sweep.errDiverged", errors.New("the descent diverges"))
 
 // train fits y = a·x + b by gradient descent. The data is a view of the one copy
 // that all tasks share.
