@@ -1,6 +1,6 @@
 // Package ipc owns the protocol between a peer and the programs on its machine:
 // drivers, workers and the command line. An SDK in another language can be
-// written from this comment and the tables in message.go alone.
+// written from this comment and the comments of message.go, object.go and mark.go alone.
 //
 // # Transport
 //
