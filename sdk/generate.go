@@ -1,0 +1,3 @@
+package raygo
+
+//go:generate go run ./gen -o tasks_gen.go
