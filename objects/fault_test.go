@@ -56,6 +56,10 @@ func TestFailingStorage(t *testing.T) {
 		t.Errorf("figures show no errors: %+v", u)
 	}
 	checkBooks(t, s)
+	for i := range uint32(n) {
+		s.Delete(object(1, i))
+	}
+	eventually(t, "files of failed writes removed too", func() bool { return s.Usage().SpillFiles == 0 })
 }
 
 // behaviour 159: storage that never works is an error that says why; bytes that
