@@ -194,7 +194,7 @@ func TestABadConfigurationOfTheNodeExitsWith2(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = start(t, "--data-dir", filepath.Join(file, "sub"))
-	p.exit(t, exitFailed)
+	p.exit(t, exitUsage)
 	if !strings.Contains(p.stderr.String(), file) {
 		t.Errorf("the error does not name the directory: %s", &p.stderr)
 	}

@@ -11,6 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	serveTasks()
 	testscript.Main(m, map[string]func(){"raygo": main})
 }
 
