@@ -128,13 +128,17 @@ func (s *Store) giveUpAlloc(w *allocWait, why func() error) {
 
 // whyNoRoom is called with mu held.
 func (s *Store) whyNoRoom() error {
-	if errors.Is(s.spillErr, ErrOutOfDisk) {
-		return fmt.Errorf("%w: nothing more can be spilled, and %d of %d bytes of memory are in use", s.spillErr, s.used-s.retained, s.limit)
+	spillErr := s.spillErr
+	if s.dirty.first == nil {
+		spillErr = nil // there is nothing that could be spilled
+	}
+	if errors.Is(spillErr, ErrOutOfDisk) {
+		return fmt.Errorf("%w: nothing more can be spilled, and %d of %d bytes of memory are in use", spillErr, s.used-s.retained, s.limit)
 	}
 	why := fmt.Sprintf("limit %d, pinned %d, being written %d, no room after %v", s.limit, s.count.Pinned, s.count.Writing, s.cfg.PutWait)
 	switch {
-	case s.spillErr != nil:
-		return fmt.Errorf("%w: %s, spilling fails: %w", ErrStoreFull, why, s.spillErr)
+	case spillErr != nil:
+		return fmt.Errorf("%w: %s, spilling fails: %w", ErrStoreFull, why, spillErr)
 	case s.disk == nil:
 		return fmt.Errorf("%w: %s, spilling is off", ErrStoreFull, why)
 	}

@@ -99,7 +99,10 @@ func (m *Manifest) hashParallel(r io.ReaderAt, workers int) error {
 func (m *Manifest) hashBlock(r io.ReaderAt, i int, buf []byte) error {
 	b := buf[:m.blockLen(i)]
 	if n, err := r.ReadAt(b, int64(i)*BlockSize); n < len(b) {
-		return fmt.Errorf("hash block %d: %w", i, errors.Join(io.ErrUnexpectedEOF, err))
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("hash block %d: %w", i, err)
 	}
 	m.Digests[i] = sha256.Sum256(b)
 	return nil

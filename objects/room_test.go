@@ -34,7 +34,7 @@ func TestNobodyTakesPromisedRoom(t *testing.T) {
 		waiting <- err
 	}
 	go alloc(10)
-	<-writing // its room is being made by the only worker
+	<-writing             // its room is being made by the only worker
 	s.Abort(object(1, 0)) // leaves room for one of 1 MiB, if it were not promised
 	if _, ok := s.TryAlloc(object(1, 12), mib); ok {
 		t.Error("a later call took promised room")

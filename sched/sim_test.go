@@ -222,8 +222,11 @@ func (s *sim) result(t raygo.TaskID, status Status, vs ...Value) {
 	s.one(r)
 }
 
-func (s *sim) ok(t raygo.TaskID, text string)   { s.t.Helper(); s.result(t, StatusOK, inline(text)) }
-func (s *sim) fail(t raygo.TaskID, text string) { s.t.Helper(); s.result(t, StatusFailed, failure(text)) }
+func (s *sim) ok(t raygo.TaskID, text string) { s.t.Helper(); s.result(t, StatusOK, inline(text)) }
+func (s *sim) fail(t raygo.TaskID, text string) {
+	s.t.Helper()
+	s.result(t, StatusFailed, failure(text))
+}
 
 func (s *sim) block(t raygo.TaskID) {
 	e := s.exec(t)

@@ -296,6 +296,7 @@ func (c *Core) late(j *job, s *stream, id raygo.ObjectID) *object {
 		delete(j.objects, id)
 		return nil
 	}
+	c.look(o)
 	return o
 }
 
