@@ -21,9 +21,11 @@ func newArena(name string, size uint64) (*os.File, error) {
 	return f, nil
 }
 
-// punch gives the memory of a range back. Whoever still maps it reads zeros.
-func punch(arena *os.File, e Extent) error {
-	conn, err := arena.SyscallConn()
+// punch gives the memory or disk space of a part of a file back. Whoever maps it
+// reads zeros. The descriptor is held meanwhile, so that a close at the same time
+// cannot lead to a punch in another file.
+func punch(f *os.File, e Extent) error {
+	conn, err := f.SyscallConn()
 	if err != nil {
 		return err
 	}

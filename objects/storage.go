@@ -139,6 +139,7 @@ func (d *spillDir) close() error {
 type diskFile struct{ *os.File }
 
 func (f diskFile) discard(off, n int64) {
-	// Only a saving: the room comes back with the file at the latest.
-	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	// Only a saving: the room comes back with the file at the latest, and the
+	// file may have been closed meanwhile.
+	_ = punch(f.File, Extent{uint64(off), uint64(n)})
 }
