@@ -94,6 +94,9 @@ func (c *Core) schedule() {
 			continue
 		}
 		cl.blockedSince = time.Time{}
+		if cl == reserve {
+			reserve = c.reserved()
+		}
 	}
 	c.sendAhead(reserve)
 	c.tidyReady()
