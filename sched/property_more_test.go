@@ -159,7 +159,7 @@ func (w *chaos) memory(t *rapid.T) {
 // every task ends, all comes back, and nothing that nobody holds is kept.
 func (w *chaos) settleAll() {
 	for range 2000 {
-		if w.c.tasks == 0 {
+		if w.c.tasks == 0 && w.c.Counts().Running == 0 && len(w.starting) == 0 {
 			break
 		}
 		w.calm()

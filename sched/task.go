@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -139,23 +140,37 @@ func (c *Core) submit(e *Submit) {
 	}
 	c.expect(t, p)
 	for _, s := range e.Streams {
-		t.pins = append(t.pins, s.Object(raygo.StreamIndex))
+		t.pins = append(t.pins[:len(t.pins):len(t.pins)], s.Object(raygo.StreamIndex))
 	}
-	for _, id := range t.deps {
-		if o := c.object(j, id); o != nil {
-			o.taskPins++
-		}
-	}
-	for _, id := range t.pins {
-		if o := c.object(j, id); o != nil {
-			o.taskPins++
-		}
-	}
+	t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
 	if why := c.unacceptable(t); why != nil {
 		c.finishFailed(t, why)
 		return
 	}
+	if len(t.deps) < len(e.Deps) {
+		c.finishFailed(t, raygo.Fail(raygo.CodeObjectFreed, "an argument of the call was released before it"))
+		return
+	}
 	c.awaitDeps(t)
+}
+
+// pin keeps objects for a task and returns those that are there to be kept.
+func (c *Core) pin(j *job, ids []raygo.ObjectID) []raygo.ObjectID {
+	for i, id := range ids {
+		if o := c.object(j, id); o != nil {
+			o.taskPins++
+			continue
+		}
+		kept := slices.Clone(ids[:i])
+		for _, id := range ids[i+1:] {
+			if o := c.object(j, id); o != nil {
+				o.taskPins++
+				kept = append(kept, id)
+			}
+		}
+		return kept
+	}
+	return ids
 }
 
 // unacceptable is the answer at a bound or after the end.
@@ -189,16 +204,13 @@ func (c *Core) expect(t *task, p *proc) {
 }
 
 // awaitDeps counts the arguments without a value; one that failed fails the
-// task, one that is gone fails it too.
+// task.
 func (c *Core) awaitDeps(t *task) {
 	for _, id := range t.deps {
 		o := t.job.objects[id]
 		switch {
 		case id.Task() == t.id:
 			c.finishFailed(t, raygo.Fail(raygo.CodeRefused, "its argument %s is its own result", id))
-			return
-		case o == nil:
-			c.finishFailed(t, raygo.Fail(raygo.CodeObjectFreed, "argument %s was released before the call", id))
 			return
 		case o.value.Kind == Failed:
 			c.finish(t, o.value)

@@ -123,7 +123,12 @@ type panicError struct {
 	stack string
 }
 
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+func (e *panicError) Error() string {
+	if at, ok := e.value.(interface{ Addr() uintptr }); ok && at.Addr() >= 4096 {
+		return fmt.Sprintf("panic: memory fault at %#x: a large value that a task was given is a read-only view, valid until the task ends; copy what must change or live longer", at.Addr())
+	}
+	return fmt.Sprintf("panic: %v", e.value)
+}
 
 // Unwrap gives the panic's value when it is an error.
 func (e *panicError) Unwrap() error {

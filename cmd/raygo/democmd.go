@@ -95,7 +95,12 @@ func printNext(w io.Writer, own bool) {
 	fmt.Fprintln(w, "  raygo run ./sdk/examples/basics  a program to start from")
 }
 
+// isTerminal reports whether w is a terminal on which bars can be drawn.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	if !ok || os.Getenv("TERM") == "dumb" {
+		return false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	return err == nil && width > 0
 }
