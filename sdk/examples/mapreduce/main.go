@@ -98,12 +98,12 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// chunkSize is about how much text one task counts: much more than a task
-// costs, and enough tasks to keep every core busy.
-const chunkSize = 1 << 20
+// chunkSize is about how much text one task counts: some milliseconds of work,
+// which is much more than a task costs, and enough tasks for every core.
+const chunkSize = 256 << 10
 
-// read cuts the text files under dir, or Go's documentation and source
-// comments, into chunks.
+// read cuts the text files under dir, or those in Go's own source tree, into
+// chunks of whole files.
 func read(ctx context.Context, dir string) ([][]byte, error) {
 	wanted := func(path string) bool {
 		return slices.Contains([]string{".txt", ".md", ".html", ""}, filepath.Ext(path))
@@ -113,8 +113,10 @@ func read(ctx context.Context, dir string) ([][]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find Go's documentation: %w; name a folder instead", err)
 		}
-		dir = filepath.Join(strings.TrimSpace(string(out)), "src", "cmd")
-		wanted = func(path string) bool { return filepath.Base(path) == "doc.go" || filepath.Ext(path) == ".md" }
+		dir = filepath.Join(strings.TrimSpace(string(out)), "src")
+		wanted = func(path string) bool {
+			return filepath.Base(path) == "doc.go" || filepath.Ext(path) == ".md" || filepath.Ext(path) == ".txt"
+		}
 	}
 	var chunks [][]byte
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
