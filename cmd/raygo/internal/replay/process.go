@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,26 @@ func startProcess(spec *ipc.ReplaySpec, out, errOut io.Writer) (*process, error)
 	p := &process{cmd: cmd, conn: ipc.NewConn(c.(*net.UnixConn), 0), done: make(chan error, 1)}
 	go func() { p.done <- cmd.Wait() }() // ends with the process; end waits for it
 	return p, nil
+}
+
+// serial lets the process's output and ours go to one writer. A file needs no
+// such care, and the process can have it itself.
+func serial(w io.Writer) io.Writer {
+	if _, ok := w.(*os.File); ok {
+		return w
+	}
+	return &serialWriter{w: w}
+}
+
+type serialWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *serialWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
 
 // environment is ours with the task's own, and nothing that leads the process

@@ -25,6 +25,7 @@ var ErrFailed = errors.New("the call failed again")
 // Run runs the call of spec and prints its result on out. What the task itself
 // writes goes to out and errOut, too.
 func Run(ctx context.Context, spec *ipc.ReplaySpec, out, errOut io.Writer) error {
+	out, errOut = serial(out), serial(errOut)
 	task, err := raygo.ParseTaskID(spec.Task)
 	if err != nil {
 		return err
@@ -132,6 +133,8 @@ func (s *session) welcome() error {
 		return fmt.Errorf("the program has no function %s", s.spec.Class.Function)
 	case want != "" && have != want:
 		return fmt.Errorf("function %s has another signature in the program than in the task", s.spec.Class.Function)
+	default:
+		s.spec.Class.Signature = have
 	}
 	return s.p.conn.SendWelcome(&ipc.Welcome{
 		Version: version, Job: s.task.Job(), Proc: 1, Peer: "replay", ArenaSize: arenaSize, InlineLimit: raygo.InlineLimit,
