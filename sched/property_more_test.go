@@ -130,8 +130,10 @@ func (w *chaos) rubbish(t *rapid.T) {
 		&ProcGone{Proc: 4444}, &ClassDefined{Class: 1, Job: raygo.JobID{9}}, &StreamClose{Proc: 4444, Task: task}, &Cancel{Proc: 4444, Task: raygo.TaskID{9}},
 	}
 	ev, _ := pick(t, evs, "event")
-	if e, ok := ev.(*Submit); ok && w.final[e.Task] > 0 {
-		return // a settled task's ID again would be a new task
+	if e, ok := ev.(*Submit); ok && slices.Contains(w.tasks, e.Task) {
+		if _, unfinished := w.c.Task(e.Task); !unfinished {
+			return // an ID used again when all of the old one is gone is a new task
+		}
 	}
 	if e, ok := ev.(*Cancel); ok {
 		w.request++
