@@ -135,6 +135,7 @@ func TestThePeersIDStays(t *testing.T) {
 	second.exit(t, exitStopped)
 }
 
+// behaviour 239
 func TestAPrivatePeerEndsWithItsInputAndLeavesNothing(t *testing.T) {
 	dir := home(t)
 	p := startReady(t, "--private")

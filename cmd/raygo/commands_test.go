@@ -143,6 +143,7 @@ func TestAnEmptyListIsAListInJSON(t *testing.T) {
 	}
 }
 
+// behaviour 221
 func TestListSaysThatRowsWereCutAndWhoAnswered(t *testing.T) {
 	addr := fakePeer(t, taskAnswers)
 	_, out, _ := try(t, "list", "tasks", "--address", addr)

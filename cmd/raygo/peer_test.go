@@ -75,6 +75,7 @@ func demoJSON(t *testing.T, dir string) demo.Result {
 	return r
 }
 
+// behaviour 239
 func TestDemoWithAPrivatePeerLeavesNothing(t *testing.T) {
 	source := goSource(t, 5)
 	dir := home(t)

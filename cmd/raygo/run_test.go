@@ -55,6 +55,7 @@ func TestRunEndsWithTheProgramsExitCode(t *testing.T) {
 	leavesNothing(t, dir)
 }
 
+// behaviours 231 and 239
 func TestRunHandsSignalsOn(t *testing.T) {
 	dir := home(t)
 	c := raygoRun(t, "", "wait")
