@@ -1,7 +1,9 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -80,8 +82,11 @@ func (n *Node) runWorker(w *worker, env map[string]string) {
 func (n *Node) workerFailed(w *worker, reason string) {
 	n.mu.Lock()
 	delete(n.workers, w.id)
+	wanted := !w.doomed && !n.stopped
 	n.mu.Unlock()
-	n.log.Warn("worker did not start", "worker", w.id, "program", w.job.binary, "err", reason)
+	if wanted {
+		n.log.Warn("worker did not start", "worker", w.id, "program", w.job.binary, "err", reason)
+	}
 	n.do(&sched.WorkerFailed{Worker: w.id, Reason: reason})
 }
 
@@ -89,8 +94,11 @@ func (n *Node) workerFailed(w *worker, reason string) {
 func (n *Node) welcomeWorker(w *worker, p *proc) error {
 	_ = p.conn.SetReadDeadline(time.Now().Add(n.cfg.WorkerStart))
 	t, b, err := p.conn.Read()
-	if err != nil {
-		return fmt.Errorf("the program did not register within %s; does its main call raygo.Main or raygo.Init? %w", n.cfg.WorkerStart, err)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the program did not register within %s; does its main call raygo.Main or raygo.Init?", n.cfg.WorkerStart)
+	case err != nil:
+		return fmt.Errorf("the program ended before it registered; does its main call raygo.Main or raygo.Init? %w", err)
 	}
 	_ = p.conn.SetReadDeadline(time.Time{})
 	if t != ipc.TypeHello {
@@ -131,6 +139,7 @@ func (n *Node) stopWorker(e *sched.StopWorker) {
 	case w.process == nil:
 		w.doomed = true
 	case e.Kill || w.proc == nil:
+		w.doomed = true
 		w.process.Kill()
 	default:
 		w.proc.send(func(b []byte) []byte { b, at := ipc.Begin(b, ipc.TypeShutdown); return ipc.End(b, at) })

@@ -77,16 +77,22 @@ func (p *Peer) Stop() {
 }
 
 // Driver attaches the test to the peer as a driver of its own job, until the
-// test ends.
+// peer's test ends.
 func (p *Peer) Driver(opts ...raygo.InitOption) context.Context {
 	p.t.Helper()
+	return p.DriverFor(p.t, opts...)
+}
+
+// DriverFor is Driver for a subtest: the job ends with t.
+func (p *Peer) DriverFor(t testing.TB, opts ...raygo.InitOption) context.Context {
+	t.Helper()
 	ctx, s, err := raygo.Init(context.Background(), append([]raygo.InitOption{raygo.Address("unix://" + p.Ready.Socket)}, opts...)...)
 	if err != nil {
-		p.t.Fatalf("attach to the peer: %v", err)
+		t.Fatalf("attach to the peer: %v", err)
 	}
-	p.t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { _ = s.Close() })
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	p.t.Cleanup(cancel)
+	t.Cleanup(cancel)
 	return ctx
 }
 

@@ -181,7 +181,7 @@ func fileExists(path string) bool { _, err := os.Stat(path); return err == nil }
 func TestGenerators(t *testing.T) {
 	p := peertest.Start(t, node.Config{})
 	t.Run("items before the end", func(t *testing.T) { // behaviour 188
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		path := filepath.Join(t.TempDir(), "go")
 		var got []int
 		for v, err := range awaitFile.Remote(ctx, path).Values(ctx) {
@@ -199,7 +199,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("an error ends it at its position", func(t *testing.T) { // behaviour 189
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		refs := 0
 		var last error
 		for r, err := range failAt.Remote(ctx, 10, 4).Refs(ctx) {
@@ -215,7 +215,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("a crash with retries", func(t *testing.T) { // behaviour 190
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		got, err := collect(t, crashAt.Remote(ctx, 200, 57, "").Values(ctx))
 		if err != nil {
 			t.Fatal(err)
@@ -223,14 +223,14 @@ func TestGenerators(t *testing.T) {
 		wantInts(t, got, 200)
 	})
 	t.Run("a crash without retries", func(t *testing.T) { // behaviour 191
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		got, err := collect(t, crashAt.Options(raygo.MaxRetries(0)).Remote(ctx, 20, 5, "").Values(ctx))
 		if !errors.Is(err, raygo.ErrWorkerCrashed) || len(got) > 5 {
 			t.Fatalf("%d items, %v", len(got), err)
 		}
 	})
 	t.Run("retried exceptions", func(t *testing.T) { // behaviour 192
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		got, err := collect(t, flakyItems.Options(raygo.RetryExceptions(true)).Remote(ctx, 50, 20).Values(ctx))
 		if err != nil {
 			t.Fatal(err)
@@ -238,7 +238,7 @@ func TestGenerators(t *testing.T) {
 		wantInts(t, got, 50)
 	})
 	t.Run("an item that cannot be encoded", func(t *testing.T) { // behaviour 193
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		got, err := collect(t, badItem.Remote(ctx, 3).Values(ctx))
 		if err == nil || len(got) != 3 {
 			t.Fatalf("%d items, %v", len(got), err)
@@ -248,7 +248,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("empty", func(t *testing.T) { // behaviour 209
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		s := count.Remote(ctx, 0)
 		if got, err := collect(t, s.Values(ctx)); err != nil || len(got) != 0 {
 			t.Fatalf("%v, %v", got, err)
@@ -258,7 +258,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("passed to a task", func(t *testing.T) { // behaviour 207
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		s := count.Remote(ctx, 500)
 		sum, err := raygo.Get(ctx, sumStream.RemoteArgs(ctx, raygo.Val(s)))
 		if err != nil || sum != 500*499/2 {
@@ -266,7 +266,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("fixed number", func(t *testing.T) { // behaviour 208
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		for _, n := range []int{4, 5, 6} {
 			refs := count.Options(raygo.NumReturns(5)).Remote(ctx, n).Take(5)
 			got, err := raygo.GetAll(ctx, refs)
@@ -282,7 +282,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("completed", func(t *testing.T) { // behaviour 201
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		s := count.Remote(ctx, 100)
 		refs, err := raygo.Get(ctx, s.Completed())
 		if err != nil || len(refs) != 100 {
@@ -298,7 +298,7 @@ func TestGenerators(t *testing.T) {
 		}
 	})
 	t.Run("next with a deadline", func(t *testing.T) { // behaviour 202
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		path := filepath.Join(t.TempDir(), "go")
 		s := awaitFile.Remote(ctx, path)
 		short, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
@@ -320,7 +320,7 @@ func TestBackpressure(t *testing.T) {
 	p := peertest.Start(t, node.Config{})
 	for _, n := range []int{1, 2, 3, 5, 7, 10, 15} { // behaviour 194
 		t.Run(strconv.Itoa(n), func(t *testing.T) {
-			ctx := p.Driver()
+			ctx := p.DriverFor(t)
 			dir := t.TempDir()
 			taken := 0
 			for v, err := range marks.Options(raygo.Backpressure(n, 1<<30)).Remote(ctx, 60, dir).Values(ctx) {
@@ -339,7 +339,7 @@ func TestBackpressure(t *testing.T) {
 		})
 	}
 	t.Run("dropped", func(t *testing.T) { // behaviour 196
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		dir := t.TempDir()
 		s := marks.Options(raygo.Backpressure(2, 1<<30)).Remote(ctx, 1000, dir)
 		eventually(t, "the producer begins", func() bool { return fileExists(filepath.Join(dir, "0")) })
@@ -347,7 +347,7 @@ func TestBackpressure(t *testing.T) {
 		eventually(t, "the producer ends", func() bool { return fileExists(filepath.Join(dir, "ended")) })
 	})
 	t.Run("cancelled", func(t *testing.T) { // behaviour 185, behaviour 198
-		ctx := p.Driver()
+		ctx := p.DriverFor(t)
 		dir := t.TempDir()
 		s := marks.Options(raygo.Backpressure(3, 1<<30)).Remote(ctx, 1000, dir)
 		eventually(t, "the producer is held up", func() bool { return fileExists(filepath.Join(dir, "2")) })
