@@ -48,7 +48,7 @@ func (s *Session) made(e *entry) *handle {
 	e.handles, e.claims = 1, 1
 	s.mu.Lock()
 	s.table.put(e)
-	s.touched = true
+	s.touch()
 	s.mu.Unlock()
 	return handleOf(e)
 }
@@ -70,7 +70,7 @@ func (s *Session) internLocked(id words.ObjectID) (h *handle, fresh bool) {
 	if e == nil {
 		e = s.newEntry(id)
 		s.table.put(e)
-		s.touched = true
+		s.touch()
 	} else if h := e.self.Value(); h != nil {
 		return h, false
 	}
@@ -136,4 +136,16 @@ func (h *handle) localError() error {
 		return o.err
 	}
 	return nil
+}
+
+// touch notes that refs were made, which may be dropped. s.mu is held.
+func (s *Session) touch() {
+	if s.touched {
+		return
+	}
+	s.touched = true
+	select {
+	case s.release.made <- struct{}{}:
+	default:
+	}
 }

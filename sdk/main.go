@@ -18,31 +18,46 @@ import (
 // it is a worker: the number of the descriptor that leads to the peer.
 const WorkerEnv = "RAYGO_WORKER_FD"
 
-// endLimit is how long a driver that was told to end may take.
-const endLimit = 4 * time.Second
+// How long a driver that was told to end may take until its session is closed,
+// and until the process is gone.
+const (
+	driverLimit  = 2500 * time.Millisecond
+	processLimit = 4500 * time.Millisecond
+)
 
 // Main is what a program's main function calls. In the process that was started
 // by hand it attaches to a peer, runs driver, and exits: with 0, or with 1 and
 // the error on stderr. SIGINT and SIGTERM cancel the driver's context and end
-// the job's tasks. In a worker it serves tasks and never returns.
+// the job's tasks; the process is gone within 5 seconds, with code 130, and a
+// second signal ends it at once. In a worker Main serves tasks and never returns.
 func Main(driver func(ctx context.Context) error, opts ...InitOption) {
+	if fd := os.Getenv(WorkerEnv); fd != "" {
+		serveWorker(fd)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := 0
-	if err := runDriver(ctx, driver, opts); err != nil {
+	context.AfterFunc(ctx, func() {
+		stop() // the next signal is not caught
+		time.Sleep(processLimit)
+		os.Exit(signalled)
+	})
+	err := runDriver(ctx, driver, opts)
+	switch {
+	case ctx.Err() != nil:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			fmt.Fprintln(os.Stderr, "raygo:", err)
+		}
+		os.Exit(signalled)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "raygo:", err)
-		code = 1
+		os.Exit(1)
 	}
-	if ctx.Err() != nil {
-		code = 130
-	}
-	stop()
-	os.Exit(code)
+	os.Exit(0)
 }
 
+// signalled is the exit code of a driver that a signal ended.
+const signalled = 130
+
 func runDriver(ctx context.Context, driver func(ctx context.Context) error, opts []InitOption) (err error) {
-	if os.Getenv(WorkerEnv) != "" {
-		signal.Reset(os.Interrupt, syscall.SIGTERM) // the peer ends its workers
-	}
 	sctx, s, err := Init(ctx, opts...)
 	if err != nil {
 		return err
@@ -58,8 +73,8 @@ func runDriver(ctx context.Context, driver func(ctx context.Context) error, opts
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(endLimit):
-		return fmt.Errorf("the driver did not end within %s of the signal", endLimit)
+	case <-time.After(driverLimit):
+		return fmt.Errorf("the driver did not end within %s of the signal", driverLimit)
 	}
 }
 

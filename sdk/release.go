@@ -22,10 +22,11 @@ type releases struct {
 	ids  []words.ObjectID
 	kick chan struct{} // something came
 	full chan struct{} // a batch is full
+	made chan struct{} // refs were made since the last nudge
 }
 
 func (r *releases) init() {
-	r.kick, r.full = make(chan struct{}, 1), make(chan struct{}, 1)
+	r.kick, r.full, r.made = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
 }
 
 func (r *releases) add(id words.ObjectID, n int) {
@@ -69,11 +70,13 @@ func (s *Session) sendReleases() {
 // a program which allocates little would otherwise hold its object for ever.
 func (s *Session) releaseLoop() {
 	n := nudger{s: s, pause: nudgeLeast}
-	timer := time.NewTimer(n.pause)
-	defer timer.Stop()
-	var due <-chan time.Time
+	var due, nudge <-chan time.Time
 	for {
 		select {
+		case <-s.release.made:
+			if nudge == nil {
+				nudge = time.After(n.pause)
+			}
 		case <-s.release.kick:
 			if due == nil {
 				due = time.After(releaseDelay)
@@ -83,9 +86,11 @@ func (s *Session) releaseLoop() {
 		case <-due:
 			due = nil
 			s.sendReleases()
-		case <-timer.C:
-			n.nudge()
-			timer.Reset(n.pause)
+		case <-nudge:
+			nudge = nil
+			if n.nudge() {
+				nudge = time.After(n.pause)
+			}
 		case <-s.ctx.Done():
 			return
 		}
@@ -98,27 +103,36 @@ type nudger struct {
 	s     *Session
 	pause time.Duration
 	cycle uint32
+	again int // runs to come after the last ref was made
 }
 
-const nudgeLeast = 500 * time.Millisecond
+const (
+	nudgeLeast = 500 * time.Millisecond
+	nudgeAgain = 4 // refs are dropped some time after they were made
+)
 
-func (n *nudger) nudge() {
+// nudge reports whether it should come again though nothing is made.
+func (n *nudger) nudge() bool {
 	n.s.mu.Lock()
-	need := n.s.touched && n.s.table.live > 0
+	need := n.s.touched && n.s.table.live+len(n.s.streams) > 0
 	n.s.touched = false
 	n.s.mu.Unlock()
-	if !need {
-		return
-	}
 	var m debug.GCStats
-	debug.ReadGCStats(&m)
+	if debug.ReadGCStats(&m); !need && n.again == 0 {
+		return false
+	}
+	if need {
+		n.again = nudgeAgain
+	}
+	n.again--
 	if ran := uint32(m.NumGC); ran != n.cycle && time.Since(m.LastGC) < n.pause/2 {
 		n.cycle = ran
-		return // the program allocates enough to run it by itself
+		return true // the program allocates enough to run it by itself
 	}
 	start := time.Now()
 	runtime.GC()
 	n.pause = max(nudgeLeast, 20*time.Since(start))
 	debug.ReadGCStats(&m)
 	n.cycle = uint32(m.NumGC)
+	return true
 }

@@ -30,6 +30,7 @@ type running struct {
 	class    *classHere
 	body     body
 	refused  *words.Failure // it cannot run: what to answer
+	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	stopped  atomic.Bool
 	progress atomic.Int64 // when progress was last sent
@@ -47,7 +48,9 @@ type running struct {
 	creditor *waiter   // the generator waits for credit
 }
 
-// begin decodes an Execute. It returns nil when it was answered already.
+// begin decodes an Execute and makes it the current task, so that whoever reads
+// next knows what a Stop or a Credit is about. It returns nil when the frame was
+// not one.
 func (w *worker) begin(frame []byte) *running {
 	e, err := ipc.ParseExecute(frame)
 	if err != nil {
@@ -55,7 +58,9 @@ func (w *worker) begin(frame []byte) *running {
 		return nil
 	}
 	r := &running{w: w, id: e.Task, award: e.Award, attempt: e.Attempt}
+	r.ctx, r.cancel = context.WithCancelCause(w.s.ctx)
 	w.s.mu.Lock()
+	w.current = r
 	r.class = w.classes[e.Class]
 	r.from, r.credit = w.resume[e.Task].from, w.resume[e.Task].credit
 	delete(w.resume, e.Task)
@@ -79,25 +84,20 @@ func (w *worker) begin(frame []byte) *running {
 // run runs a task and sends its result.
 func (w *worker) run(r *running, ahead bool) {
 	s := w.s
-	base, cancel := context.WithCancelCause(s.ctx)
-	r.cancel = cancel
-	s.mu.Lock()
-	w.current = r
-	s.mu.Unlock()
 	if ahead {
 		_ = s.out.soon(ipc.AppendMark(nil, ipc.TypeStarted, ipc.Mark{Task: r.id, Award: r.award}))
 	}
 	out := &outbound{r: r, enc: newEncoder(s)}
-	defer w.ended(r, out, cancel)
+	defer w.ended(r, out)
 	r.start = time.Now()
 	if r.refused != nil {
 		out.fail(r.refused)
 		return
 	}
-	ctx := base
+	ctx := r.ctx
 	if d := r.class.class.Options.Timeout; d > 0 {
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(base, d, ErrTaskTimeout)
+		ctx, stop = context.WithTimeoutCause(r.ctx, d, ErrTaskTimeout)
 		defer stop()
 	}
 	ctx = context.WithValue(ctx, scopeKey{}, &scope{s: s, task: r})
@@ -138,12 +138,12 @@ func (e *panicError) Unwrap() error {
 
 // ended sends the result and forgets the task. It runs also when the function
 // ended its goroutine.
-func (w *worker) ended(r *running, out *outbound, cancel context.CancelCauseFunc) {
+func (w *worker) ended(r *running, out *outbound) {
 	s := w.s
 	if !out.concluded {
 		out.fail(r.failure(words.CodeApp, "the function ended its goroutine (runtime.Goexit) without returning"))
 	}
-	cancel(context.Canceled)
+	r.cancel(context.Canceled)
 	for _, st := range r.streams {
 		st.close()
 	}

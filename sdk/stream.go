@@ -118,7 +118,7 @@ func (s *Session) openStream(task words.TaskID) *streamCore {
 	st := &streamCore{s: s, task: task, items: map[uint32]*outcome{}}
 	s.mu.Lock()
 	s.streams[task] = st
-	s.touched = true
+	s.touch()
 	s.mu.Unlock()
 	return st
 }

@@ -109,7 +109,7 @@ func (w *worker) next() (*running, bool) {
 			}
 			continue
 		}
-		r, more := w.read(&waited)
+		r, more := w.read(wake, &waited)
 		if r != nil {
 			return r, !waited
 		}
@@ -119,11 +119,15 @@ func (w *worker) next() (*running, bool) {
 	}
 }
 
-// read reads frames until one is a task, which it decodes where it lies.
-func (w *worker) read(waited *bool) (*running, bool) {
+// read reads frames until one is a task, which it decodes where it lies, or
+// until wake is done: another reader queued one.
+func (w *worker) read(wake *waiter, waited *bool) (*running, bool) {
 	s := w.s
 	defer s.pump.give()
 	for {
+		if wake.done.Load() {
+			return nil, true
+		}
 		if !s.conn.Buffered() {
 			_ = s.out.flush()
 			*waited = true
@@ -145,12 +149,6 @@ func (w *worker) read(waited *bool) (*running, bool) {
 		if err := s.handle(t, b); err != nil {
 			s.lost(err)
 			return nil, false
-		}
-		s.mu.Lock()
-		end := w.shutdown
-		s.mu.Unlock()
-		if end {
-			w.exit()
 		}
 	}
 }
