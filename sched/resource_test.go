@@ -8,7 +8,6 @@ import (
 	raygo "github.com/raygo/raygo"
 )
 
-
 // behaviours 60, 61, 62, 63, 66, 72, 242
 func TestConcurrency(t *testing.T) {
 	custom := func(n string, v float64) func(*raygo.Options) {

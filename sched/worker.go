@@ -216,6 +216,12 @@ func (c *Core) failPool(w *worker, reason string) {
 			c.finishFailed(t, setupFailure(reason))
 		}
 	}
+	for _, o := range c.order {
+		if t := o.bound; t != nil && o.key == w.key {
+			c.unbind(t)
+			c.finishFailed(t, setupFailure(reason))
+		}
+	}
 }
 
 func (c *Core) forget(w *worker) {
