@@ -11,7 +11,6 @@ import (
 	"os/signal"
 	"syscall"
 
-	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/node"
 )
@@ -67,17 +66,6 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	case errors.Is(err, ask.ErrNoPeer):
 		fmt.Fprintln(errOut, "Start a peer with 'raygo-peer', or name the socket of one with --address unix:///PATH or $RAYGO_ADDRESS.")
 		return exitNoPeer
-	case ctx.Err() != nil:
-		return exitFailed
 	}
 	return exitFailed
-}
-
-// failureOf is the failure that a peer answered with, if err is one.
-func failureOf(err error) *raygo.Failure {
-	var f *raygo.Failure
-	if errors.As(err, &f) {
-		return f
-	}
-	return nil
 }

@@ -105,7 +105,7 @@ func (p *process) exited() error {
 	p.done <- err
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return fmt.Errorf("the process ended with %s", exit)
+		return fmt.Errorf("the process ended with %w", exit)
 	}
 	return errors.New("the process ended with exit code 0")
 }
