@@ -82,10 +82,16 @@ func (co *callOptions) classIn(s *Session) (uint32, error) {
 	if cl := co.class.Load(); cl != nil && cl.s == s {
 		return cl.id, nil
 	}
+	opts := co.words
+	names, err := causeNames(co.retry)
+	if err != nil {
+		return 0, err
+	}
+	opts.RetryOn = names
 	s.classes++
 	id := s.classes
-	_, err := s.out.append(ipc.AppendNumbered(nil, ipc.TypeClass, id, &ipc.Class{
-		Function: co.f.name, Signature: co.f.sig, Options: co.words, Caller: co.f.caller,
+	_, err = s.out.append(ipc.AppendNumbered(nil, ipc.TypeClass, id, &ipc.Class{
+		Function: co.f.name, Signature: co.f.sig, Options: opts, Caller: co.f.caller,
 	}))
 	if err != nil {
 		return 0, s.sendError(err)

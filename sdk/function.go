@@ -141,7 +141,8 @@ var sdkPackage = reflect.TypeFor[Session]().PkgPath()
 type callOptions struct {
 	f     *function
 	words words.Options
-	err   error // of .Options; calls fail with it
+	retry []error // of RetryOn; named when they are sent, since init functions may register them later
+	err   error   // of .Options; calls fail with it
 	class atomic.Pointer[class]
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ type Option func(*settings) error
 type settings struct {
 	words words.Options
 	f     *function
-	set   map[string]bool
+	retry []error
 }
 
 func newCallOptions(f *function, opts []Option) *callOptions {
@@ -35,7 +36,7 @@ func newCallOptions(f *function, opts []Option) *callOptions {
 
 // with gives a copy with opts applied.
 func (co *callOptions) with(opts []Option) *callOptions {
-	st := settings{words: co.words, f: co.f}
+	st := settings{words: co.words, f: co.f, retry: co.retry}
 	out := &callOptions{f: co.f, err: co.err}
 	for _, o := range opts {
 		if o == nil {
@@ -45,7 +46,7 @@ func (co *callOptions) with(opts []Option) *callOptions {
 			out.err = fmt.Errorf("option: %w", err)
 		}
 	}
-	out.words = st.words
+	out.words, out.retry = st.words, st.retry
 	return out
 }
 
@@ -129,7 +130,7 @@ func MaxRetries(n int) Option {
 // RetryExceptions has the task tried again after its own failures too.
 func RetryExceptions(on bool) Option {
 	return func(s *settings) error {
-		s.words.RetryExceptions, s.words.RetryOn = on, nil
+		s.words.RetryExceptions, s.retry = on, nil
 		return nil
 	}
 }
@@ -138,11 +139,10 @@ func RetryExceptions(on bool) Option {
 // registered sentinel, or any value of a registered type.
 func RetryOn(errs ...error) Option {
 	return func(s *settings) error {
-		names, err := causeNames(errs)
-		if err != nil {
-			return err
+		if slices.Contains(errs, nil) {
+			return errors.New("RetryOn: a nil error is none to try again on")
 		}
-		s.words.RetryExceptions, s.words.RetryOn = false, names
+		s.words.RetryExceptions, s.retry = false, errs
 		return nil
 	}
 }
