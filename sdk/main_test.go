@@ -21,6 +21,9 @@ var (
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
+	if what := os.Getenv(driverEnv); what != "" {
+		raygo.Main(drivers[what], raygo.WithDialer(embedded))
+	}
 	var err error
 	ctx, session, err = raygo.Init(context.Background(), raygo.WithDialer(embedded))
 	if err != nil {
