@@ -3,6 +3,7 @@ package raygo
 import (
 	"context"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -54,8 +55,12 @@ func (w *worker) serve() {
 	if runtime.GOMAXPROCS(0) < 2 {
 		runtime.GOMAXPROCS(2) // or the socket is deaf while a task computes
 	}
+	// The kernel sends this when the peer is gone, however it went.
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
 	go w.execute()
-	select {}
+	<-term
+	w.orphaned()
 }
 
 // execute is the executor. A task that ends its goroutine ends this one, and a
