@@ -62,7 +62,7 @@ func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
 // offWorker takes an ended task off its worker and learns how long it took.
 func (c *Core) offWorker(t *task, w *worker, e *Result) {
 	if e.Status != StatusNotStarted && w.queue[0] == t {
-		ran := c.now.Sub(t.startedAt)
+		ran := time.Duration(c.now.UnixNano() - t.startedAt)
 		if e.Run > 0 && (e.Run < ran || ran < recallAfter) {
 			ran = e.Run // results come in batches: the worker knows better
 		}
@@ -271,7 +271,7 @@ func (c *Core) backToQueue(t *task) {
 
 func (c *Core) started(e *Started) {
 	if w, t := c.current(e.Worker, e.Task, e.Award); w != nil && w.queue[0] == t {
-		t.startedAt, w.began = c.now, c.now
+		t.startedAt, w.began = c.now.UnixNano(), c.now
 	}
 }
 

@@ -27,10 +27,10 @@ func (c *Core) cancelSettled(e *Cancel) {
 			}
 			switch {
 			case e.Force && i == 0:
-				t.cancels = append(t.cancels, e)
+				c.cancels[t] = append(c.cancels[t], e)
 				c.stopWorker(w, true)
 			case w.state == stopping:
-				t.cancels = append(t.cancels, e)
+				c.cancels[t] = append(c.cancels[t], e)
 			default:
 				c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: Unreachable})
 			}
@@ -55,7 +55,7 @@ func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recur
 		c.cancelChildren(t, why, force)
 	}
 	if req != nil {
-		t.cancels = append(t.cancels, req)
+		c.cancels[t] = append(c.cancels[t], req)
 	}
 	w := t.worker
 	switch {
@@ -98,10 +98,10 @@ func (c *Core) cancelOverdue(t *task, award uint32) {
 }
 
 func (c *Core) answerCancels(t *task, outcome CancelOutcome) {
-	for _, r := range t.cancels {
+	for _, r := range c.cancels[t] {
 		c.emit(&Cancelled{Proc: r.Proc, Request: r.Request, Outcome: outcome})
 	}
-	t.cancels = nil
+	delete(c.cancels, t)
 }
 
 // cancelChildren cancels what a task submitted, deepest last come first.

@@ -44,12 +44,12 @@ func (c *Core) checkLedger() error {
 		seen[t] = true
 		g := &t.grant
 		l.free.cpu -= g.cpu
-		l.free.memory -= g.memory
+		l.free.memory -= t.class.demand.memory
 		for _, a := range t.class.demand.custom {
 			l.customFree[a.index] -= a.q
 		}
 		for _, i := range g.gpus {
-			l.gpuFree[i] -= min(g.gpu, raygo.Unit)
+			l.gpuFree[i] -= min(t.class.demand.gpu, raygo.Unit)
 		}
 	}
 	for _, w := range c.order {

@@ -37,6 +37,7 @@ const (
 	oomRetries    = 15                     // kills by the memory guard that a retriable task survives
 	oomBackoff    = 200 * time.Millisecond // first delay after such a kill; doubles
 	oomBackoffMax = 20 * time.Second
+	maxKept       = 1 << 16 // room for effects that is kept from step to step
 )
 
 // Core is the state machine. It is not safe for concurrent use.
@@ -64,7 +65,8 @@ type Core struct {
 	draining   bool
 	oomKills   int
 	startFails map[poolKey]int
-	compactAt  int // timers are looked through for dead ones at this count
+	cancels    map[*task][]*Cancel // not answered yet
+	compactAt  int                 // timers are looked through for dead ones at this count
 }
 
 // job is one run of a driver.
@@ -104,7 +106,7 @@ func New(cfg Config) *Core {
 	return &Core{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7261_7967_6f)), led: newLedger(cfg.Resources),
 		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
-		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{},
+		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, cancels: map[*task][]*Cancel{},
 	}
 }
 
@@ -116,7 +118,9 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		c.now = now
 	}
 	clear(c.out)
-	c.out = c.out[:0]
+	if c.out = c.out[:0]; cap(c.out) > maxKept {
+		c.out = nil
+	}
 	c.fire()
 	c.apply(ev)
 	for c.sweep(); ; c.sweep() {

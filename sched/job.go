@@ -2,6 +2,7 @@ package sched
 
 import (
 	"bytes"
+	"cmp"
 	"slices"
 	"time"
 
@@ -15,8 +16,9 @@ func (c *Core) endJob(j *job, reason string) {
 		return
 	}
 	j.ended = true
-	for _, id := range sortedTasks(j.tasks) {
-		t := j.tasks[id]
+	why := failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason))
+	c.out = slices.Grow(c.out, len(j.tasks))
+	for _, t := range sortedTasks(j.tasks) {
 		c.unqueue(t)
 		if t.worker == nil {
 			c.dropFetch(t)
@@ -24,7 +26,7 @@ func (c *Core) endJob(j *job, reason string) {
 		t.settled = true
 		j.failed++
 		c.tasks--
-		c.record(t, raygo.Failed, failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason)), true)
+		c.record(t, raygo.Failed, why, true)
 		if t.worker == nil {
 			c.answerCancels(t, t.unstarted())
 		}
@@ -68,7 +70,7 @@ func (c *Core) jobMayBeDone(j *job) {
 func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 	e := &Ended{
 		Task: t.id, Parent: t.parentID, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt, Depth: int(t.depth),
-		State: state, Failure: v, Created: t.created, Started: t.startedAt, Ended: c.now, Final: final, Args: t.args,
+		State: state, Failure: v, Created: when(t.created), Started: when(t.startedAt), Ended: c.now, Final: final, Args: t.args,
 	}
 	if t.worker != nil {
 		e.PID, e.Worker = t.worker.pid, t.worker.id
@@ -76,13 +78,25 @@ func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 	c.emit(e)
 }
 
-func sortedTasks(m map[raygo.TaskID]*task) []raygo.TaskID {
-	ids := make([]raygo.TaskID, 0, len(m))
-	for id := range m {
-		ids = append(ids, id)
+// sortedTasks are a job's tasks in the order of their IDs.
+func sortedTasks(m map[raygo.TaskID]*task) []*task {
+	type entry struct {
+		proc uint64
+		seq  uint32
+		task *task
 	}
-	slices.SortFunc(ids, func(a, b raygo.TaskID) int { return bytes.Compare(a[:], b[:]) })
-	return ids
+	es := make([]entry, 0, len(m))
+	for id, t := range m {
+		es = append(es, entry{uint64(id.Proc()), id.Seq(), t})
+	}
+	slices.SortFunc(es, func(a, b entry) int {
+		return cmp.Or(cmp.Compare(a.proc, b.proc), cmp.Compare(a.seq, b.seq))
+	})
+	ts := make([]*task, len(es))
+	for i := range es {
+		ts[i] = es[i].task
+	}
+	return ts
 }
 
 func sortedRefs(m map[raygo.ObjectID]int32) []raygo.ObjectID {

@@ -33,11 +33,9 @@ type amount struct {
 
 // grant is what a task holds. CPU can be given back while the task blocks.
 type grant struct {
-	held   bool
-	cpu    raygo.Quantity // 0 while given back
-	gpu    raygo.Quantity
-	gpus   []int // indices of the GPUs held, each by min(gpu, 1)
-	memory int64
+	held bool
+	cpu  raygo.Quantity // 0 while given back
+	gpus []int          // indices of the GPUs held, each by min(gpu, 1)
 }
 
 // ledger counts what is free. Law 3: free + held = total, exactly, for every
@@ -157,7 +155,7 @@ func (l *ledger) chooseGPUs(q raygo.Quantity) []int {
 
 // take gives d out; the caller has asked fits.
 func (l *ledger) take(d *demand) grant {
-	g := grant{held: true, cpu: d.cpu, gpu: d.gpu, memory: d.memory}
+	g := grant{held: true, cpu: d.cpu}
 	l.free.cpu -= d.cpu
 	l.free.memory -= d.memory
 	for _, a := range d.custom {
@@ -178,12 +176,12 @@ func (l *ledger) give(d *demand, g *grant) {
 		return
 	}
 	l.free.cpu += g.cpu
-	l.free.memory += g.memory
+	l.free.memory += d.memory
 	for _, a := range d.custom {
 		l.customFree[a.index] += a.q
 	}
 	for _, i := range g.gpus {
-		l.gpuFree[i] += min(g.gpu, raygo.Unit)
+		l.gpuFree[i] += min(d.gpu, raygo.Unit)
 	}
 	*g = grant{}
 }

@@ -54,7 +54,7 @@ func (c *Core) memoAnswer(e *MemoAnswer) {
 		c.enqueue(t, false)
 		return
 	}
-	t.startedAt = c.now
+	t.startedAt = c.now.UnixNano()
 	c.settle(t, raygo.Finished, Value{})
 	c.bequeath(t)
 	j.finished++
@@ -307,7 +307,7 @@ func (c *Core) give(t *task, w *worker) {
 
 // begin marks t as what w executes now.
 func (c *Core) begin(t *task, w *worker) {
-	t.startedAt, w.began = c.now, c.now
+	t.startedAt, w.began = c.now.UnixNano(), c.now
 	w.noAhead, w.recalled = false, false
 	if t.state == raygo.SubmittedToWorker {
 		t.state = raygo.Running

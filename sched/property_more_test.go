@@ -151,6 +151,19 @@ func (w *chaos) lose(t *rapid.T) {
 	}
 }
 
+// end ends a job, rarely; what is asked of it later changes nothing.
+func (w *chaos) end(t *rapid.T) {
+	if chance(t, 5) {
+		w.do(&ProcGone{Proc: w.procs[0].id})
+	} else if chance(t, 5) {
+		w.do(&JobEnded{Job: w.jobs[1], Reason: "cancelled"})
+	} else if chance(t, 10) {
+		w.proc++
+		w.procs = append(w.procs, &chaosProc{w.proc, w.jobs[1], map[raygo.ObjectID]int{}})
+		w.do(&JobAttached{Job: w.jobs[1], Driver: w.proc})
+	}
+}
+
 func (w *chaos) memory(t *rapid.T) {
 	if chance(t, 30) {
 		w.do(&KillForMemory{Reason: "95 %"})
@@ -190,6 +203,9 @@ func (w *chaos) settleAll() {
 		w.do(&Tick{})
 	}
 	for _, p := range w.procs {
+		if w.c.procs[p.id] == nil {
+			continue // its job is over
+		}
 		var ids []raygo.ObjectID
 		for id, n := range w.c.procs[p.id].refs {
 			ids = append(ids, slices.Repeat([]raygo.ObjectID{id}, int(n))...)

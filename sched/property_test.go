@@ -24,7 +24,7 @@ func TestLaws(t *testing.T) {
 			"submit": w.submit, "submit2": w.submit, "submit3": w.submit, "start": w.startOne, "start2": w.startOne, "finish": w.finish, "finish2": w.finish, "finish3": w.finish, "fail": w.failTask,
 			"crash": w.crash, "block": w.block, "unblock": w.unblock, "unblock2": w.unblock, "yield": w.yieldItem, "yield2": w.yieldItem, "return": w.giveBack,
 			"fetched": w.fetched, "memo": w.memo, "cancel": w.cancel, "release": w.releaseSome, "borrow": w.borrowSome, "want": w.wantSome,
-			"put": w.putOne, "stream": w.streamOp, "time": w.time, "stale": w.staleEvent, "rubbish": w.rubbish, "lost": w.lose, "memory": w.memory,
+			"put": w.putOne, "stream": w.streamOp, "time": w.time, "stale": w.staleEvent, "rubbish": w.rubbish, "lost": w.lose, "memory": w.memory, "end": w.end,
 		})
 		w.settleAll()
 		w.replay()

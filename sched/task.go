@@ -60,14 +60,19 @@ type task struct {
 
 	sysRetries, appRetries, oomRetries uint32
 
-	created    time.Time
-	readySince int64 // unix nanoseconds
-	startedAt  time.Time
+	created, readySince, startedAt int64 // unix nanoseconds, 0: not yet
 
-	stream  *stream
-	cancels []*Cancel
+	stream *stream
 
 	child, next, prev *task // unfinished children, for recursive cancel
+}
+
+// when is a moment kept as nanoseconds.
+func when(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
 }
 
 // memoState says how far the question for a known result is.
@@ -126,7 +131,7 @@ func (c *Core) submit(e *Submit) {
 	}
 	j := cl.job
 	t := &task{
-		id: e.Task, job: j, class: cl, args: e.Args, deps: e.Deps, pins: e.Nested, created: c.now,
+		id: e.Task, job: j, class: cl, args: e.Args, deps: e.Deps, pins: e.Nested, created: c.now.UnixNano(),
 		state: raygo.PendingArgsAvail, parentID: e.Parent,
 	}
 	j.tasks[t.id] = t

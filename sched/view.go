@@ -57,12 +57,12 @@ func (c *Core) Task(id raygo.TaskID) (TaskView, bool) {
 func (c *Core) view(t *task) TaskView {
 	v := TaskView{
 		ID: t.id, Parent: t.parentID, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt,
-		Depth: int(t.depth), State: t.state, Created: t.created, NoEvents: t.class.opts.NoEvents,
+		Depth: int(t.depth), State: t.state, Created: when(t.created), NoEvents: t.class.opts.NoEvents,
 	}
 	if t.worker != nil {
 		v.PID, v.Worker = t.worker.pid, t.worker.id
 		if t.state >= raygo.Running {
-			v.Started = t.startedAt
+			v.Started = when(t.startedAt)
 		}
 	}
 	return v

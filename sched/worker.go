@@ -349,7 +349,7 @@ func newer(a, b *worker) bool {
 	if xr != yr {
 		return xr
 	}
-	return x.startedAt.After(y.startedAt)
+	return x.startedAt > y.startedAt
 }
 
 // limitCalls notes a class's MaxCalls.
