@@ -130,15 +130,18 @@ func (w *chaos) rubbish(t *rapid.T) {
 		&ProcGone{Proc: 4444}, &ClassDefined{Class: 1, Job: raygo.JobID{9}}, &StreamClose{Proc: 4444, Task: task}, &Cancel{Proc: 4444, Task: raygo.TaskID{9}},
 	}
 	ev, _ := pick(t, evs, "event")
-	if e, ok := ev.(*Submit); ok && slices.Contains(w.tasks, e.Task) {
-		if _, unfinished := w.c.Task(e.Task); !unfinished {
-			return // an ID used again when all of the old one is gone is a new task
-		}
+	_, submits := ev.(*Submit)
+	_, puts := ev.(*Put)
+	if _, unfinished := w.c.Task(task); (submits || puts) && !unfinished && slices.Contains(w.tasks, task) {
+		return // an ID used again when all of the old one is gone is a new one
 	}
 	if e, ok := ev.(*Cancel); ok {
 		w.request++
 		e.Request = w.request
 		w.asked[w.request] = e.Task
+	}
+	if e, ok := ev.(*WorkerStarted); ok && w.c.procs[e.Proc] == nil {
+		e.Proc = 0 // a worker that would be believed
 	}
 	w.do(ev)
 }
