@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
+	"github.com/raygo/raygo/cmd/raygo/internal/bench"
 	"github.com/raygo/raygo/node"
 )
 
@@ -25,6 +26,7 @@ const (
 
 func main() {
 	serveTasks()
+	bench.ServeRole()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -1,0 +1,104 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"runtime"
+	"time"
+)
+
+// Options say what to measure.
+type Options struct {
+	Only  string // a regular expression that names match; "" for all
+	Runs  int    // pairs of workload and floor; 0 for the default
+	Quick bool   // small and few, to see that everything works
+	Notes io.Writer
+	// Profile is a directory for CPU profiles of this process and of the peer;
+	// "" for none.
+	Profile string
+}
+
+// Runs of a full and of a quick measurement.
+const (
+	defaultRuns = 7
+	quickRuns   = 1
+)
+
+// ErrNothing says that no workload has such a name.
+var ErrNothing = errors.New("no workload matches")
+
+// Run measures.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	only, err := regexp.Compile(o.Only)
+	if err != nil {
+		return nil, fmt.Errorf("the workloads to run: %w", err)
+	}
+	if o.Runs == 0 {
+		o.Runs = defaultRuns
+		if o.Quick {
+			o.Runs = quickRuns
+		}
+	}
+	st := &stage{quick: o.Quick, profile: o.Profile}
+	defer st.close()
+	if st.dir, err = os.MkdirTemp("", "raygo-bench-"); err != nil {
+		return nil, fmt.Errorf("make a place for sockets: %w", err)
+	}
+	rep := &Report{Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(), Kernel: kernel(), Quick: o.Quick}
+	for _, w := range workloads() {
+		if !only.MatchString(w.name) {
+			continue
+		}
+		start := time.Now()
+		row, err := w.measure(ctx, st, o.Runs)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", w.name, err)
+		}
+		rep.Rows = append(rep.Rows, *row)
+		fmt.Fprintf(o.Notes, "%s  (%s)\n", row.line(), time.Since(start).Round(10*time.Millisecond))
+	}
+	if len(rep.Rows) == 0 {
+		return nil, fmt.Errorf("%w %q", ErrNothing, o.Only)
+	}
+	return rep, nil
+}
+
+// measure takes floor and workload in turns.
+func (w *workload) measure(ctx context.Context, st *stage, runs int) (*Row, error) {
+	if w.max > 0 {
+		runs = min(runs, w.max)
+	}
+	var values, floors []float64
+	for range runs {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if w.floor != nil {
+			f, err := w.floor(ctx, st)
+			if err != nil {
+				return nil, fmt.Errorf("floor (%s): %w", w.beside, err)
+			}
+			floors = append(floors, f)
+		}
+		v, err := w.run(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
+	}
+	row := &Row{
+		Name: w.name, What: w.what, Unit: w.unit, HigherIsBetter: w.higher, Floor: w.beside,
+		Value: figuresOf(values), FloorValue: figuresOf(floors), Ratio: figuresOf(ratios(values, floors)),
+		Target: w.target.text(w.unit, w.higher),
+	}
+	ratio := 0.0
+	if row.Ratio != nil {
+		ratio = row.Ratio.Median
+	}
+	row.OK = w.target.met(row.Value.Median, ratio, w.higher)
+	return row, nil
+}
