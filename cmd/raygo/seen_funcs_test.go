@@ -20,7 +20,7 @@ var (
 	waitTask   = raygo.Func1(waitChild)
 	quietTask  = raygo.Func1(quiet, raygo.EnableTaskEvents(false))
 	spanTask   = raygo.Func1(withSpan)
-	wishTask   = raygo.Func1(add1, raygo.Resource("unicorn", 1))
+	wishTask   = raygo.Func1(wish, raygo.Resource("unicorn", 1))
 	numberTask = raygo.Func1(add1)
 )
 
@@ -36,6 +36,8 @@ func hold(ctx context.Context, path string) (int, error) {
 }
 
 func add(_ context.Context, a, b int) (int, error) { return a + b, nil }
+
+func wish(_ context.Context, a int) (int, error) { return a, nil }
 
 func add1(_ context.Context, a int) (int, error) { return a + 1, nil }
 

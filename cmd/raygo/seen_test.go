@@ -331,7 +331,7 @@ func TestStatusShowsWhatWaitsAndWhatNeverFits(t *testing.T) {
 		for _, d := range st.Demands {
 			have[d.FuncName] = d
 		}
-		return have["main.hold"].Count == 3 && have["main.hold"].Infeasible == "" && strings.Contains(have["main.add1"].Infeasible, "unicorn")
+		return have["main.hold"].Count == 3 && have["main.hold"].Infeasible == "" && strings.Contains(have["main.wish"].Infeasible, "unicorn")
 	})
 	if out := s.command("status"); !strings.Contains(out, "3 × main.hold {CPU=1}") || !strings.Contains(out, "fits no peer") {
 		t.Errorf("status shows\n%s", out)
