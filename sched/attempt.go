@@ -339,9 +339,9 @@ func (c *Core) resumeBlocked() {
 
 // sendAhead fills workers with tasks of the class they execute when those are
 // so short that a round trip between two would cost more than they do.
-func (c *Core) sendAhead(reserve *class) {
+func (c *Core) sendAhead(reserve *class) (sent bool) {
 	if len(c.resume) > 0 {
-		return
+		return false
 	}
 	for _, cl := range c.ready {
 		if cl.queue.n == 0 || cl.mean == 0 || cl.mean > aheadLongest || len(cl.workers) == 0 || cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.opts.Timeout > 0 {
@@ -363,6 +363,7 @@ func (c *Core) sendAhead(reserve *class) {
 				t := cl.queue.pop()
 				cl.job.running++
 				c.give(t, w)
+				sent = true
 			}
 			if len(w.queue) > 1 && !w.timed {
 				w.timed = true
@@ -370,6 +371,7 @@ func (c *Core) sendAhead(reserve *class) {
 			}
 		}
 	}
+	return sent
 }
 
 // contended is how long a worker may go on with a class before it has to ask for

@@ -63,7 +63,7 @@ func (c *Core) object(j *job, id raygo.ObjectID) *object {
 	return o
 }
 
-// makes reports whether a task can have an object with that index.
+// makes reports whether an object with that index is still to come of a task.
 func (t *task) makes(index uint32) bool {
 	n := uint32(t.class.opts.NumReturns)
 	switch {
@@ -71,6 +71,8 @@ func (t *task) makes(index uint32) bool {
 		return index == 0 && n > 0 || n > 1 && index <= n
 	case t.stream.fixed:
 		return index < n || index == raygo.CompletedIndex
+	case index < t.stream.produced:
+		return false // it was there and is gone
 	default:
 		return index < raygo.MaxYields || index == raygo.CompletedIndex
 	}

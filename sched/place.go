@@ -69,6 +69,14 @@ func (c *Core) memoAnswer(e *MemoAnswer) {
 // ready tasks by rank, then tasks ahead of need.
 func (c *Core) schedule() {
 	c.resumeBlocked()
+	for c.scheduleOnce() {
+	}
+	c.tidyReady()
+}
+
+// scheduleOnce reports whether more may fit now than when it looked: tasks sent
+// ahead may have been those for which others were held back.
+func (c *Core) scheduleOnce() bool {
 	c.turn++
 	reserve := c.reserved()
 	for {
@@ -98,8 +106,7 @@ func (c *Core) schedule() {
 			reserve = c.reserved()
 		}
 	}
-	c.sendAhead(reserve)
-	c.tidyReady()
+	return c.sendAhead(reserve) && reserve != nil
 }
 
 func (c *Core) tidyReady() {

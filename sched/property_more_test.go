@@ -5,10 +5,9 @@ import (
 	"time"
 
 	raygo "github.com/raygo/raygo"
-	"pgregory.net/rapid"
 )
 
-func (w *chaos) cancel(t *rapid.T) {
+func (w *chaos) cancel(t *dice) {
 	id, ok := pick(t, w.tasks[max(0, len(w.tasks)-12):], "task")
 	if !ok {
 		return
@@ -19,12 +18,12 @@ func (w *chaos) cancel(t *rapid.T) {
 }
 
 // someProc is any process.
-func (w *chaos) someProc(t *rapid.T) *chaosProc {
+func (w *chaos) someProc(t *dice) *chaosProc {
 	job, _ := pick(t, w.jobs, "job")
 	return w.procOf(t, job)
 }
 
-func (w *chaos) releaseSome(t *rapid.T) {
+func (w *chaos) releaseSome(t *dice) {
 	p := w.someProc(t)
 	ids := w.ids(t, p.job, 2)
 	for _, id := range ids {
@@ -35,56 +34,56 @@ func (w *chaos) releaseSome(t *rapid.T) {
 	w.do(&Release{Proc: p.id, Objects: ids})
 }
 
-func (w *chaos) borrowSome(t *rapid.T) {
+func (w *chaos) borrowSome(t *dice) {
 	p := w.someProc(t)
 	w.do(&Borrow{Proc: p.id, Objects: w.ids(t, p.job, 2)})
 }
 
-func (w *chaos) wantSome(t *rapid.T) {
+func (w *chaos) wantSome(t *dice) {
 	p := w.someProc(t)
 	w.do(&Want{Proc: p.id, Objects: w.ids(t, p.job, 2), Mode: 1})
 }
 
-func (w *chaos) putOne(t *rapid.T) {
+func (w *chaos) putOne(t *dice) {
 	p := w.someProc(t)
 	nested := w.ids(t, p.job, 2)
 	id := w.newID(p.job, p.id)
 	w.do(&Put{Object: id.Object(0), Proc: p.id, Value: w.someValue(t, id.Object(0)), Nested: nested})
 }
 
-func (w *chaos) streamOp(t *rapid.T) {
+func (w *chaos) streamOp(t *dice) {
 	p := w.someProc(t)
 	id, ok := pick(t, w.tasks[max(0, len(w.tasks)-12):], "task")
 	if !ok {
 		return
 	}
-	switch rapid.IntRange(0, 3).Draw(t, "op") {
+	switch t.n(0, 3) {
 	case 0:
 		w.do(&StreamOpen{Proc: p.id, Task: id})
 	case 1:
 		w.do(&StreamClose{Proc: p.id, Task: id})
 	default:
-		w.do(&StreamTaken{Proc: p.id, Task: id, N: uint32(rapid.IntRange(0, 4).Draw(t, "taken"))})
+		w.do(&StreamTaken{Proc: p.id, Task: id, N: uint32(t.n(0, 4))})
 	}
 }
 
-func (w *chaos) time(t *rapid.T) {
-	w.now = w.now.Add(rapid.SampledFrom([]time.Duration{time.Millisecond, 6 * time.Millisecond, time.Second, 5 * time.Second, 2 * time.Minute}).Draw(t, "time"))
+func (w *chaos) time(t *dice) {
+	w.now = w.now.Add(one(t, []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, 6 * time.Millisecond, time.Second, 5 * time.Second, 2 * time.Minute}))
 	w.do(&Tick{})
 }
 
 // staleEvent is law 2: what is over changes nothing but dropping bytes.
-func (w *chaos) staleEvent(t *rapid.T) {
+func (w *chaos) staleEvent(t *dice) {
 	if len(w.stale) == 0 {
 		return
 	}
-	i := rapid.IntRange(0, len(w.stale)-1).Draw(t, "stale")
+	i := t.n(0, len(w.stale)-1)
 	m, on := w.stale[i], w.staleOn[i]
 	if k, ok := pick(t, w.workers, "on"); ok && chance(t, 50) {
 		on = k.id
 	}
 	var ev Event
-	switch rapid.IntRange(0, 6).Draw(t, "event") {
+	switch t.n(0, 6) {
 	case 0:
 		ev = &Result{Worker: on, Task: m.Task, Award: m.Award, Outcomes: []Outcome{{Value: Value{Kind: Stored, Store: m.Task.Object(0)}}}}
 	case 1:
@@ -113,12 +112,12 @@ func (w *chaos) staleEvent(t *rapid.T) {
 }
 
 // rubbish is events about what is not there, or in the wrong order.
-func (w *chaos) rubbish(t *rapid.T) {
+func (w *chaos) rubbish(t *dice) {
 	p := w.someProc(t)
 	task, _ := pick(t, append(w.tasks, raygo.TaskID{9}, raygo.TaskID{}), "task")
-	index := rapid.SampledFrom([]uint32{0, 7, raygo.MaxYields, raygo.StreamIndex, raygo.CompletedIndex}).Draw(t, "index")
+	index := one(t, []uint32{0, 7, raygo.MaxYields, raygo.StreamIndex, raygo.CompletedIndex})
 	id := task.Object(index)
-	k := WorkerID(rapid.IntRange(0, 9).Draw(t, "worker"))
+	k := WorkerID(t.n(0, 9))
 	evs := []Event{
 		&Submit{Task: task, Class: 1, Proc: p.id}, &Submit{Task: task, Class: 99, Proc: 98}, &Put{Object: id, Proc: p.id, Value: Value{Kind: 77, Parts: 1 << 31}},
 		&Want{Proc: p.id, Objects: []raygo.ObjectID{id}}, &Borrow{Proc: p.id, Objects: []raygo.ObjectID{id, id}}, &Release{Proc: p.id, Objects: []raygo.ObjectID{id, id}},
@@ -146,7 +145,7 @@ func (w *chaos) rubbish(t *rapid.T) {
 	w.do(ev)
 }
 
-func (w *chaos) lose(t *rapid.T) {
+func (w *chaos) lose(t *dice) {
 	job, _ := pick(t, w.jobs, "job")
 	for _, id := range w.ids(t, job, 1) {
 		w.lost[id] = true
@@ -155,10 +154,10 @@ func (w *chaos) lose(t *rapid.T) {
 }
 
 // end ends a job, rarely; what is asked of it later changes nothing.
-func (w *chaos) end(t *rapid.T) {
-	if chance(t, 5) {
+func (w *chaos) end(t *dice) {
+	if chance(t, 2) {
 		w.do(&ProcGone{Proc: w.procs[0].id})
-	} else if chance(t, 5) {
+	} else if chance(t, 2) {
 		w.do(&JobEnded{Job: w.jobs[1], Reason: "cancelled"})
 	} else if chance(t, 10) {
 		w.proc++
@@ -167,7 +166,7 @@ func (w *chaos) end(t *rapid.T) {
 	}
 }
 
-func (w *chaos) memory(t *rapid.T) {
+func (w *chaos) memory(t *dice) {
 	if chance(t, 30) {
 		w.do(&KillForMemory{Reason: "95 %"})
 	}
