@@ -22,6 +22,7 @@ type pump struct {
 	reading sync.Mutex    // held by the reader
 	turns   atomic.Uint64 // how often the reader changed
 	parked  atomic.Int32  // goroutines that wait for another reader's work
+	served  atomic.Bool   // one of them was woken
 	asleep  atomic.Bool   // the watch sleeps until it is kicked
 	kick    chan struct{}
 	quit    chan struct{}
@@ -117,11 +118,8 @@ func (s *Session) watch() {
 // read for itself again. It reports false when the connection has ended.
 func (s *Session) watchRead() bool {
 	p := &s.pump
-	served := false
+	p.served.Store(false)
 	for {
-		if p.parked.Load() > 0 {
-			served = true
-		}
 		t, b, err := s.conn.Read()
 		if err == nil {
 			err = s.handle(t, b)
@@ -137,7 +135,7 @@ func (s *Session) watchRead() bool {
 		if s.out.hasBorrows.Load() {
 			_ = s.out.flush()
 		}
-		if p.parked.Load() == 0 && (served || s.worker != nil) {
+		if p.parked.Load() == 0 && (p.served.Load() || s.worker != nil) {
 			p.reading.Unlock()
 			p.turns.Add(1)
 			return true
@@ -205,6 +203,7 @@ func (w *waiter) wake() {
 	w.done.Store(true)
 	if w.park != nil {
 		w.park.parked.Add(-1)
+		w.park.served.Store(true)
 		w.park = nil
 		w.ch <- struct{}{}
 	}
