@@ -423,6 +423,8 @@ func (c *Core) recallDue(w *worker) {
 	}
 }
 
+// returned takes back what a worker has not begun: all that was sent ahead, and
+// what followed a task that ended while the worker was asked.
 func (c *Core) returned(e *Returned) {
 	w := c.workers[e.Worker]
 	if w == nil {
@@ -431,13 +433,15 @@ func (c *Core) returned(e *Returned) {
 	for i := len(e.Tasks) - 1; i >= 0; i-- {
 		m := e.Tasks[i]
 		k := slices.IndexFunc(w.queue, func(t *task) bool { return t.id == m.Task && t.award == m.Award })
-		if k <= 0 {
-			continue // it has begun meanwhile, or is not this worker's
+		if k < 0 {
+			continue // not this worker's
 		}
 		t := w.queue[k]
-		w.queue = slices.Delete(w.queue, k, k+1)
+		c.detach(t, w)
 		w.calls--
-		c.release1(t)
 		c.backToQueue(t)
+		if len(w.queue) == 0 {
+			c.nextOn(w)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"flag"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -35,6 +36,13 @@ func chance(t *dice, percent int) bool { return t.n(0, 99) < percent }
 // Laws 1 to 6 and 8 of the design under random events, and that the same
 // events have the same effects.
 func TestLaws(t *testing.T) {
+	for name, value := range map[string]string{"rapid.checks": "1500", "rapid.steps": "120"} {
+		if f := flag.Lookup(name); f.Value.String() == f.DefValue { // -rapid.checks and its like come first
+			if err := f.Value.Set(value); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		d := roll(t)
 		w := newChaos(Config{
@@ -309,9 +317,13 @@ func (w *chaos) giveBack(t *dice) {
 		}
 		k.recall = false
 		e := &Returned{Worker: k.id}
-		for len(k.queue) > 1 {
-			e.Tasks = append(e.Tasks, Mark{k.queue[1].Task, k.queue[1].Award})
-			w.drop(k, 1)
+		keep := 1
+		if !k.blocked && len(k.queue) > 0 && chance(t, 30) {
+			keep = 0 // it was between two tasks
+		}
+		for len(k.queue) > keep {
+			e.Tasks = append(e.Tasks, Mark{k.queue[keep].Task, k.queue[keep].Award})
+			w.drop(k, keep)
 		}
 		w.do(e)
 		return

@@ -143,7 +143,7 @@ func TestStaleAward(t *testing.T) {
 	late.Worker = x.Worker
 	s.one(late)
 	s.one(&Blocked{Worker: x.Worker, Task: a, Award: e.Award})
-	s.one(&Returned{Worker: x.Worker, Tasks: []Mark{{Task: a, Award: e.Award}, {Task: a, Award: x.Award}}})
+	s.one(&Returned{Worker: x.Worker, Tasks: []Mark{{Task: a, Award: e.Award}}})
 	s.expect("effects", len(find[*Notify](s.all)), 0)
 	late.Outcomes[0].Value = Value{Kind: Stored, Store: a.Object(0), Size: 1 << 20}
 	s.one(late)
