@@ -9,7 +9,7 @@
 // effects, so an incident can be replayed and a test can drive it by hand.
 //
 // A Core plays two roles. As owner it holds tasks and objects of jobs attached
-// here (task.go, object.go, stream.go, retry.go, cancel.go). As executor it
+// here (task.go, object.go, stream.go, attempt.go, cancel.go). As executor it
 // holds this machine's resources and workers (ledger.go, worker.go, place.go);
 // what it would bid for and what it admits come from one function, fits.
 package sched
