@@ -32,7 +32,7 @@ func punch(f *os.File, e Extent) error {
 	cerr := conn.Control(func(fd uintptr) {
 		for {
 			err = unix.Fallocate(int(fd), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, int64(e.Offset), int64(e.Size))
-			if err != unix.EINTR {
+			if !errors.Is(err, unix.EINTR) {
 				return
 			}
 		}

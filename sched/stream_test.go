@@ -75,7 +75,7 @@ func TestBackpressure(t *testing.T) {
 	s.borrow(g.Object(5)) // somebody asks for an item by its ID: it must come
 	s.expect("credit", s.credit(), uint32(6))
 	s.release(g.Object(raygo.StreamIndex))
-	s.expect("credit", s.credit(), uint32(raygo.StreamIndex))
+	s.expect("credit", s.credit(), raygo.StreamIndex)
 	s.expect("freed", s.deleted[g.Object(2)], 1)
 	s.expect("no stop while item 5 is wanted", len(find[*Stop](s.all)), 0)
 	s.release(g.Object(5))
@@ -169,7 +169,7 @@ func TestCompleted(t *testing.T) {
 		for i := range 3 {
 			if i == at {
 				s.borrow(all)
-				s.expect("it must not wait", s.credit(), uint32(raygo.StreamIndex))
+				s.expect("it must not wait", s.credit(), raygo.StreamIndex)
 			}
 			if i < 2 {
 				s.yield(g, uint32(i), stored)

@@ -48,8 +48,6 @@ func (co *callOptions) call(ctx context.Context) *call {
 	return c
 }
 
-const submitHead = 4 + 1 + 20 + 4 + 1
-
 func (c *call) begin() error {
 	s := c.sc.s
 	id, err := c.co.classIn(s)

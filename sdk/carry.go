@@ -18,7 +18,6 @@ var (
 	typeCBORUnmarshaler = reflect.TypeFor[cbor.Unmarshaler]()
 	typeBinMarshaler    = reflect.TypeFor[encoding.BinaryMarshaler]()
 	typeBinUnmarshaler  = reflect.TypeFor[encoding.BinaryUnmarshaler]()
-	typeAny             = reflect.TypeFor[any]()
 	typeTime            = reflect.TypeFor[time.Time]()
 	typeBigInt          = reflect.TypeFor[big.Int]()
 	typeLinked          = reflect.TypeFor[linked]()

@@ -44,7 +44,7 @@ func init() {
 		"raygo.ErrOutOfDisk": ErrOutOfDisk, "raygo.ErrSetup": ErrSetup,
 		"raygo.ErrRefused": ErrRefused, "raygo.ErrSessionClosed": ErrSessionClosed,
 	} {
-		RegisterSentinel(name, err)
+		_ = RegisterSentinel(name, err)
 	}
 	RegisterError[*CountMismatchError]()
 }

@@ -119,7 +119,7 @@ func startPeer(ctx context.Context, args ...string) (string, func() error, error
 	if err := cmd.Start(); err != nil {
 		return "", nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	exited := make(chan error, 1)
+	exited := make(chan struct{})
 	stop := sync.OnceValue(func() error {
 		_ = stdin.Close()
 		select {
@@ -131,7 +131,10 @@ func startPeer(ctx context.Context, args ...string) (string, func() error, error
 		return nil
 	})
 	socket, err := readReady(ctx, stdout)
-	go func() { exited <- cmd.Wait() }()
+	go func() { // ends with the process, which stop sees to
+		_ = cmd.Wait() // how it ended is in its log
+		close(exited)
+	}()
 	if err != nil {
 		_ = stop()
 		return "", nil, fmt.Errorf("start %s %s: %w\n%s", path, strings.Join(args, " "), err, stderr.String())

@@ -53,11 +53,11 @@ func nestedFn(ctx context.Context, n int) (int, error) {
 	return 0, fmt.Errorf("child: %w", err)
 }
 func attemptsFn(ctx context.Context, until int) (int, error) {
-	if n := raygo.Info(ctx).Attempt; n < until {
+	n := raygo.Info(ctx).Attempt
+	if n < until {
 		return 0, errOdd
-	} else {
-		return n, nil
 	}
+	return n, nil
 }
 func timesOutFn(ctx context.Context) (int, error) { <-ctx.Done(); return 0, context.Cause(ctx) }
 func whoAmIFn(ctx context.Context) (raygo.TaskInfo, error) {

@@ -84,14 +84,8 @@ func (s *Session) internLocked(id words.ObjectID) (h *handle, fresh bool) {
 	return h, true
 }
 
-// use finds or makes the entry of id for this process's own purposes: it is in
-// the table until unuse, and the peer is not told.
-func (s *Session) use(id words.ObjectID) *entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.useLocked(id)
-}
-
+// useLocked finds or makes the entry of id for this process's own purposes: it
+// is in the table until unuse, and the peer is not told. s.mu is held.
 func (s *Session) useLocked(id words.ObjectID) *entry {
 	e := s.table.get(id)
 	if e == nil {

@@ -149,7 +149,7 @@ func (out *outbound) conclude(ctx context.Context, err error) {
 func (out *outbound) failWith(err error) {
 	r, opts := out.r, &out.r.class.class.Options
 	var count *CountMismatchError
-	if errors.As(err, &count) && err == error(count) {
+	if errors.As(err, &count) && err == error(count) { //nolint:errorlint // this very error, not one that wraps it
 		f := r.failure(words.CodeCountMismatch, count.Error())
 		f.Want, f.Got = count.Want, count.Got
 		out.fail(f)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 
 	words "github.com/raygo/raygo"
@@ -144,5 +143,3 @@ func sessionOfJob(job words.JobID) *Session {
 	}
 	return nil
 }
-
-func keep(h *handle) { runtime.KeepAlive(h) }

@@ -27,7 +27,7 @@ type method struct{ n int }
 
 func (m method) call(context.Context) (int, error) { return m.n, nil }
 
-type hidden struct{ mu sync.Mutex }
+type hidden struct{ mu sync.Mutex } //nolint:unused // it is about the type, which nobody makes
 
 type knows struct{ Err error }
 

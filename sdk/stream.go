@@ -80,11 +80,11 @@ type streamLike interface {
 }
 
 // usable says whether the stream can be passed on in s.
-func (c *streamCore) usable(s *Session) error {
+func (st *streamCore) usable(s *Session) error {
 	switch {
-	case c.err != nil:
-		return c.err
-	case c.s != s:
+	case st.err != nil:
+		return st.err
+	case st.s != s:
 		return errors.New("the stream belongs to another session")
 	}
 	return nil

@@ -29,8 +29,7 @@ type worker struct {
 	shutdown bool
 	wakeup   *waiter // the executor waits for the queue
 
-	heap atomic.Uint64 // largest heap seen since memory was given back
-	ran  atomic.Bool   // a task ran since the last time the worker was idle
+	ran atomic.Bool // a task ran since the last time the worker was idle
 }
 
 // queued is an Execute that another goroutine than the executor read.
