@@ -147,9 +147,8 @@ func (n *Node) notify(e *sched.Notify) {
 		return
 	}
 	wantsValue := e.Wanted && ipc.WantMode(e.Mode) == ipc.WantValue
-	if !e.Wanted && p.conn.Backlog() > softBacklog {
-		p.missed = append(p.missed, e.Object)
-		n.late[p] = struct{}{}
+	if p.conn.Backlog() > softBacklog {
+		p.miss(e)
 		return
 	}
 	switch {
@@ -165,13 +164,32 @@ func (n *Node) notify(e *sched.Notify) {
 	p.send(func(b []byte) []byte { return ipc.AppendReady(b, e.Object, &v) })
 }
 
+// miss keeps a notice for later. A process that misses too many is cut off.
+func (p *proc) miss(e *sched.Notify) {
+	switch {
+	case p.deaf:
+	case len(p.missed) >= maxMissed:
+		p.deaf, p.missed = true, nil
+		delete(p.n.late, p)
+		p.n.wg.Go(func() {
+			p.hangUp(raygo.Fail(raygo.CodeRefused, "this program does not read: more than %d answers wait for it", maxMissed))
+		})
+	default:
+		p.missed = append(p.missed, missed{id: e.Object, wanted: e.Wanted, mode: e.Mode})
+		p.n.late[p] = struct{}{}
+	}
+}
+
 // catchUp sends the notices that waited, once the process reads again.
 func (n *Node) catchUp(p *proc) {
 	for len(p.missed) > 0 && p.conn.Backlog() < softBacklog/2 {
-		id := p.missed[0]
+		m := p.missed[0]
 		p.missed = p.missed[1:]
-		if o, ok := n.core.Object(id); ok && o.Value.Kind != sched.None {
-			n.notify(&sched.Notify{Proc: p.id, Object: id, Value: o.Value})
+		if o, ok := n.core.Object(m.id); ok && o.Value.Kind != sched.None {
+			n.notify(&sched.Notify{Proc: p.id, Object: m.id, Value: o.Value, Wanted: m.wanted, Mode: m.mode})
+		} else if m.wanted {
+			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released", m.id)
+			n.notify(&sched.Notify{Proc: p.id, Object: m.id, Value: sched.Value{Kind: sched.Failed, Code: f.Code, Failure: f}, Wanted: true, Mode: m.mode})
 		}
 	}
 	if len(p.missed) == 0 {

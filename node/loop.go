@@ -87,13 +87,17 @@ func (n *Node) keepTime(ctx context.Context) error {
 	}
 }
 
-// latePeriod is how often processes that did not read get what they missed.
-const latePeriod = 50 * time.Millisecond
+// How often processes that did not read get what they missed, while there are
+// such processes and while there are none.
+const (
+	latePeriod = 5 * time.Millisecond
+	calmPeriod = 50 * time.Millisecond
+)
 
 // pushLate tells processes that were too slow a reader for their notices, once
 // they read again.
 func (n *Node) pushLate(ctx context.Context) error {
-	t := time.NewTicker(latePeriod)
+	t := time.NewTimer(calmPeriod)
 	defer t.Stop()
 	for {
 		select {
@@ -104,6 +108,11 @@ func (n *Node) pushLate(ctx context.Context) error {
 		n.mu.Lock()
 		for p := range n.late {
 			n.catchUp(p)
+		}
+		if len(n.late) > 0 {
+			t.Reset(latePeriod)
+		} else {
+			t.Reset(calmPeriod)
 		}
 		flush := n.endTurn()
 		n.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 const (
 	batchFrames = 256      // frames handled in one hold of the loop
 	softBacklog = 16 << 20 // unread bytes after which notices wait
-	hardBacklog = 256 << 20
+	maxMissed   = 4 << 20  // notices and answers that wait with them
 	maxClasses  = 65_536
 )
 
@@ -38,8 +38,16 @@ type proc struct {
 	sent   map[sched.ClassID]bool
 	pins   map[raygo.ObjectID]int
 	allocs map[raygo.ObjectID]uint64 // room given, not sealed yet: size
-	missed []raygo.ObjectID          // notices that wait until it reads
+	missed []missed                  // notices and answers that wait until it reads
+	deaf   bool                      // it missed too many and is being cut off
 	gone   bool
+}
+
+// missed is a notice, or an answer to a Want, that its process was too slow for.
+type missed struct {
+	id     raygo.ObjectID
+	wanted bool
+	mode   uint8
 }
 
 // send appends a frame and marks the connection for flushing. The loop is held.
