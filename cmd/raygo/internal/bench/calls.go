@@ -16,14 +16,14 @@ func callWorkloads() []workload {
 		{
 			name: "single_client_tasks_sync", what: "one call and Get of its result, one at a time", unit: "µs",
 			target: target{ratio: 2}, beside: "echo, one at a time",
-			run: syncCalls, floor: syncEcho,
+			run: syncCalls, floor: syncEcho, ops: func(st *stage) int { return st.size(4000, 1000) },
 		},
 		asyncWorkload("single_client_tasks_async_1000", 1000),
 		asyncWorkload("single_client_tasks_async_10000", 10_000),
 		{
 			name: "tasks_and_get_batch", what: "1,000 calls, then GetAll", unit: "batches/s", higher: true,
 			target: target{ratio: 0.4}, beside: "echo of 1,000 at once",
-			run: batchCalls, floor: batchEcho,
+			run: batchCalls, floor: batchEcho, ops: func(st *stage) int { return batchSize * st.size(40, 8) },
 		},
 	}
 }
@@ -31,13 +31,13 @@ func callWorkloads() []workload {
 func asyncWorkload(name string, window int) workload {
 	return workload{
 		name: name, what: "calls with " + strconv.Itoa(window) + " under way", unit: "tasks/s", higher: true,
-		target: target{ratio: 0.4}, beside: "pipelined echo",
+		target: target{ratio: 0.4}, beside: "pipelined echo", ops: asyncCalls,
 		run: func(ctx context.Context, st *stage) (float64, error) {
 			ctx, err := st.driver(ctx)
 			if err != nil {
 				return 0, err
 			}
-			n := st.size(60_000, 12_000)
+			n := asyncCalls(st)
 			return rate(n, func() error { return taskCalls(ctx, n, window) })
 		},
 		floor: func(_ context.Context, st *stage) (float64, error) {
@@ -49,6 +49,8 @@ func asyncWorkload(name string, window int) workload {
 		},
 	}
 }
+
+func asyncCalls(st *stage) int { return st.size(60_000, 12_000) }
 
 // rate is how often a second something was done that was done n times.
 func rate(n int, do func() error) (float64, error) {

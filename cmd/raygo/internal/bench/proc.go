@@ -41,27 +41,58 @@ func fieldOf(path, field string) (int64, error) {
 
 // privateOfWorker is the private memory of a peer's worker.
 func privateOfWorker(peer int) (int64, error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", peer))
-	if err != nil {
-		return 0, err
+	for _, child := range childrenOf(peer) {
+		rollup := fmt.Sprintf("/proc/%d/smaps_rollup", child)
+		clean, err := fieldOf(rollup, "Private_Clean:")
+		if err != nil {
+			continue // it ended
+		}
+		dirty, err := fieldOf(rollup, "Private_Dirty:")
+		return clean + dirty, err
 	}
+	return 0, errors.New("the peer has no worker")
+}
+
+// childrenOf are the processes that a process started.
+func childrenOf(pid int) []int {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil
+	}
+	var all []int
 	for _, f := range files {
 		b, err := os.ReadFile(f)
 		if err != nil {
 			continue // the thread ended
 		}
 		for _, child := range strings.Fields(string(b)) {
-			rollup := "/proc/" + child + "/smaps_rollup"
-			clean, err := fieldOf(rollup, "Private_Clean:")
-			if err != nil {
-				continue
+			if n, err := strconv.Atoi(child); err == nil {
+				all = append(all, n)
 			}
-			dirty, err := fieldOf(rollup, "Private_Dirty:")
-			return clean + dirty, err
 		}
 	}
-	return 0, errors.New("the peer has no worker")
+	return all
 }
+
+// cpuTime is what this process, the peer and its workers have used, in
+// nanoseconds; 0 before there is a peer.
+func (st *stage) cpuTime() int64 {
+	if st.peer == nil {
+		return 0
+	}
+	var sum int64
+	for _, pid := range append(childrenOf(st.peer.pid()), os.Getpid(), st.peer.pid()) {
+		n, err := cpuOf(pid)
+		if err != nil {
+			continue // it ended
+		}
+		sum += n
+	}
+	return sum * int64(time.Second) / ticksPerSecond
+}
+
+// ticksPerSecond is the unit of times in /proc, the same on all of Linux.
+const ticksPerSecond = 100
 
 // How the peer is found to be at rest.
 const (

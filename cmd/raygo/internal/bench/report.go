@@ -33,8 +33,10 @@ type Row struct {
 	Floor          string   `json:"floor,omitempty" yaml:"floor,omitempty"`
 	FloorValue     *Figures `json:"floor_value,omitempty" yaml:"floor_value,omitempty"`
 	Ratio          *Figures `json:"ratio,omitempty" yaml:"ratio,omitempty"`
-	Target         string   `json:"target,omitempty" yaml:"target,omitempty"`
-	OK             bool     `json:"ok" yaml:"ok"`
+	// CPU is what driver, peer and workers used together, in µs an operation.
+	CPU    *Figures `json:"cpu_us,omitempty" yaml:"cpu_us,omitempty"`
+	Target string   `json:"target,omitempty" yaml:"target,omitempty"`
+	OK     bool     `json:"ok" yaml:"ok"`
 }
 
 // Print writes the report as a table.
@@ -47,6 +49,7 @@ func (r *Report) Print(w io.Writer) {
 		{Head: "floor", Cell: func(r Row) string { return median(r.FloorValue) }},
 		{Head: "of", Cell: func(r Row) string { return r.Floor }},
 		{Head: "ratio", Cell: func(r Row) string { return r.ratio() }},
+		{Head: "cpu µs", Cell: func(r Row) string { return median(r.CPU) }},
 		{Head: "target", Cell: func(r Row) string { return r.Target }},
 		{Head: "", Cell: func(r Row) string { return r.verdict() }},
 	}, false)
@@ -64,6 +67,9 @@ func (r *Row) line() string {
 	s := fmt.Sprintf("%-32s %s %s", r.Name, figure(r.Value.Median), r.Unit)
 	if x := r.ratio(); x != "" {
 		s += "  " + x
+	}
+	if r.CPU != nil {
+		s += "  " + median(r.CPU) + " µs of CPU each"
 	}
 	if v := r.verdict(); v != "" {
 		s += "  " + v + " (" + r.Target + ")"

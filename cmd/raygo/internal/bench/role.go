@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"time"
@@ -81,25 +80,6 @@ func servePeer(profile string) error {
 	<-ctx.Done()
 	stop()
 	return p.Stop()
-}
-
-// startProfile writes a CPU profile of this process into dir, if there is one,
-// until it is stopped.
-func startProfile(dir, name string) (stop func(), err error) {
-	if dir == "" {
-		return func() {}, nil
-	}
-	f, err := os.CreateTemp(dir, name+"-*.pprof")
-	if err != nil {
-		return nil, fmt.Errorf("make a profile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a profile: %w", err), f.Close())
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
 }
 
 // commands calls do for each line of standard input, which is a number of

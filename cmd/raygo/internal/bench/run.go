@@ -72,7 +72,7 @@ func (w *workload) measure(ctx context.Context, st *stage, runs int) (*Row, erro
 	if w.max > 0 {
 		runs = min(runs, w.max)
 	}
-	var values, floors []float64
+	var values, floors, cpu []float64
 	for range runs {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -84,16 +84,20 @@ func (w *workload) measure(ctx context.Context, st *stage, runs int) (*Row, erro
 			}
 			floors = append(floors, f)
 		}
+		before := st.cpuTime()
 		v, err := w.run(ctx, st)
 		if err != nil {
 			return nil, err
 		}
 		values = append(values, v)
+		if w.ops != nil && before > 0 {
+			cpu = append(cpu, float64(st.cpuTime()-before)/1e3/float64(w.ops(st)))
+		}
 	}
 	row := &Row{
 		Name: w.name, What: w.what, Unit: w.unit, HigherIsBetter: w.higher, Floor: w.beside,
 		Value: figuresOf(values), FloorValue: figuresOf(floors), Ratio: figuresOf(ratios(values, floors)),
-		Target: w.target.text(w.unit, w.higher),
+		CPU: figuresOf(cpu), Target: w.target.text(w.unit, w.higher),
 	}
 	ratio := 0.0
 	if row.Ratio != nil {

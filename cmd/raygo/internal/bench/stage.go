@@ -68,7 +68,7 @@ func (st *stage) driver(ctx context.Context) (context.Context, error) {
 	if err := warm(st.sctx); err != nil {
 		return nil, err
 	}
-	st.unprof, err = startProfile(st.profile, "driver")
+	st.unprof, err = profileAll(st.sctx, st.profile)
 	return st.sctx, err
 }
 

@@ -14,8 +14,9 @@ type workload struct {
 	target target
 	max    int // runs at most; 0: as many as asked for
 	run    sample
-	beside string // what the floor is
-	floor  sample // nil: there is none
+	beside string              // what the floor is
+	floor  sample              // nil: there is none
+	ops    func(st *stage) int // operations in a run, where their CPU time is of interest
 }
 
 // sample takes one figure.
