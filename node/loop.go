@@ -10,8 +10,9 @@ import (
 // do lets events happen, carries out what follows, and flushes.
 func (n *Node) do(evs ...sched.Event) {
 	n.mu.Lock()
+	now := time.Now()
 	for _, ev := range evs {
-		n.step(ev)
+		n.stepAt(now, ev)
 	}
 	flush := n.endTurn()
 	n.mu.Unlock()
@@ -19,8 +20,9 @@ func (n *Node) do(evs ...sched.Event) {
 }
 
 // step lets one event happen, and whatever its effects give rise to at once.
-func (n *Node) step(ev sched.Event) {
-	now := time.Now()
+func (n *Node) step(ev sched.Event) { n.stepAt(time.Now(), ev) }
+
+func (n *Node) stepAt(now time.Time, ev sched.Event) {
 	for _, e := range n.core.Step(now, ev) {
 		n.carry(e)
 	}

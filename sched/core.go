@@ -30,7 +30,7 @@ const (
 	timeoutGrace  = time.Second            // past Timeout, before the worker is killed
 	aheadWork     = 2 * time.Millisecond   // work queued ahead on one worker at most
 	aheadLongest  = time.Millisecond       // classes slower than this are not sent ahead
-	aheadMax      = 64                     // tasks ahead on one worker
+	aheadMax      = 256                    // tasks ahead on one worker
 	aheadTurn     = 10 * time.Millisecond  // a class keeps a worker so long while others wait
 	recallAfter   = 5 * time.Millisecond   // a current task running so long gives up what waits behind it
 	startTries    = 3                      // failed worker starts in a row before tasks fail

@@ -11,7 +11,14 @@ import (
 // handle is what Refs point to: two Refs are equal when their handles are the
 // same. Nothing but Refs points to it, so that its end tells that of the last
 // Ref; everything else is in the entry.
-type handle struct{ e *entry }
+//
+// The room at its end keeps handles apart: the runtime finds the place of a
+// cleanup by going through those of the same 8 KiB, of which there would be a
+// thousand.
+type handle struct {
+	e *entry
+	_ [56]byte
+}
 
 // entry is one object as this process knows it.
 type entry struct {

@@ -47,7 +47,14 @@ type Session struct {
 	waits   []*waitSet // of recent calls of Wait, to go on with
 	dead    error
 	deaths  map[*waiter]struct{} // waiters that park
+
+	ballast []byte
 }
+
+// ballastSize is how much of the heap is there for the garbage collector only:
+// it makes its cycles as rare as they are in a process of that size. Nobody
+// touches it, so it takes no memory.
+const ballastSize = 16 << 20
 
 // scope is what a context carries: the session, and the task that runs.
 type scope struct {
@@ -94,7 +101,7 @@ func attach(ctx context.Context, conn *ipc.Conn, role ipc.Role, conf config) (*S
 		conn: conn, welcome: w, conf: conf, arena: newArena(file, w.ArenaSize),
 		table:   table{job: w.Job, proc: w.Proc, chunks: map[uint32]*chunk{}, other: map[words.ObjectID]*entry{}},
 		streams: map[words.TaskID]*streamCore{}, allocs: map[words.ObjectID]*allocWait{},
-		asks: map[uint32]*ask{}, deaths: map[*waiter]struct{}{},
+		asks: map[uint32]*ask{}, deaths: map[*waiter]struct{}{}, ballast: make([]byte, ballastSize),
 	}
 	if role == ipc.RoleWorker {
 		s.worker = newWorker(s)

@@ -305,7 +305,7 @@ func (s *Session) idle() {
 	for i := range sample {
 		held += sample[i].Value.Uint64()
 	}
-	if held > idleGarbage {
+	if held > idleGarbage+ballastSize {
 		debug.FreeOSMemory()
 	}
 }
