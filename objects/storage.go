@@ -46,7 +46,7 @@ type spillDir struct {
 // Making, locking and cleaning are done under a lock of all processes with the
 // same parent.
 func openSpillDir(parent string) (d *spillDir, err error) {
-	all, err := os.OpenFile(filepath.Join(parent, ".raygo-spill.lock"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	all, err := os.Open(parent)
 	if err != nil {
 		return nil, fmt.Errorf("lock spill directory: %w", err)
 	}
@@ -133,7 +133,11 @@ func (d *spillDir) used() (float64, error) {
 }
 
 func (d *spillDir) close() error {
-	return errors.Join(os.RemoveAll(d.path), d.lock.Close())
+	err := os.RemoveAll(d.path)
+	if errors.Is(err, unix.ENOTDIR) {
+		err = nil // a parent was replaced by a file: nothing of ours is left
+	}
+	return errors.Join(err, d.lock.Close())
 }
 
 type diskFile struct{ *os.File }
