@@ -45,6 +45,9 @@ type Config struct {
 	// written to it. Default 0.95.
 	DiskHigh float64
 
+	// PutWait is how long a value may wait for room in the store. Default 30 s.
+	PutWait time.Duration
+
 	// HTTP is the address of the metrics endpoint: loopback only, "off", or ""
 	// for a free loopback port.
 	HTTP string

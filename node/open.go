@@ -32,6 +32,7 @@ func (c *Config) complete() error {
 	}
 	for field, d := range map[*time.Duration]time.Duration{
 		&c.WorkerIdle: time.Minute, &c.WorkerStart: 30 * time.Second, &c.DrainTimeout: 30 * time.Second, &c.MemoryCheck: 250 * time.Millisecond,
+		&c.PutWait: 30 * time.Second,
 	} {
 		if *field < 0 {
 			return fmt.Errorf("a time of %s is negative", *field)
@@ -84,7 +85,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	sc := objects.Config{Limit: n.cfg.ObjectStoreMemory, SpillDir: spill, DiskHigh: n.cfg.DiskHigh, Logger: n.log}
+	sc := objects.Config{Limit: n.cfg.ObjectStoreMemory, SpillDir: spill, DiskHigh: n.cfg.DiskHigh, PutWait: n.cfg.PutWait, Logger: n.log}
 	if err = sc.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
