@@ -226,12 +226,36 @@ type dataDir struct {
 	private bool
 }
 
+const (
+	lockName      = "lock"
+	privatePrefix = "raygo-private-"
+)
+
+// sweepPrivate removes the directories of private peers that were killed. Those
+// of living ones are locked; what is not ours to open stays.
+func sweepPrivate(own string) {
+	dirs, err := filepath.Glob(filepath.Join(filepath.Dir(own), privatePrefix+"*"))
+	if err != nil {
+		return
+	}
+	for _, dir := range dirs {
+		f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			continue
+		}
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(dir) // what cannot be removed is tried again by the next peer
+		}
+		_ = f.Close()
+	}
+}
+
 func openDataDir(c *Config) (*dataDir, error) {
 	d := &dataDir{path: c.DataDir, private: c.Private}
 	var err error
 	switch {
 	case c.Private && c.DataDir == "":
-		d.path, err = os.MkdirTemp("", "raygo-private-")
+		d.path, err = os.MkdirTemp("", privatePrefix)
 	case c.DataDir == "":
 		d.path, err = defaultDataDir()
 	}
@@ -246,7 +270,12 @@ func openDataDir(c *Config) (*dataDir, error) {
 			c.Socket = filepath.Join(d.path, "peer.sock")
 		}
 	}
-	d.lock, err = os.OpenFile(filepath.Join(d.path, "lock"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	name := lockName
+	if private := c.Private && c.DataDir == ""; private {
+		sweepPrivate(d.path)
+		name = ".locking" // it gets its name when it is locked, or a sweep could come between
+	}
+	d.lock, err = os.OpenFile(filepath.Join(d.path, name), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("%w: the data directory is not ours to write: %w", ErrConfig, err)
 	}
@@ -257,6 +286,12 @@ func openDataDir(c *Config) (*dataDir, error) {
 	}
 	_ = d.lock.Truncate(0)
 	_, _ = d.lock.WriteAt([]byte(fmt.Sprint(os.Getpid())), 0)
+	if name != lockName {
+		if err := os.Rename(d.lock.Name(), filepath.Join(d.path, lockName)); err != nil {
+			d.close()
+			return nil, fmt.Errorf("name the data directory's lock: %w", err)
+		}
+	}
 	for _, sub := range []string{"keys", "tmp", "logs", "programs"} {
 		if err := os.MkdirAll(filepath.Join(d.path, sub), 0o700); err != nil {
 			d.close()
