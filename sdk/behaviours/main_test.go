@@ -14,5 +14,9 @@ func TestMain(m *testing.M) {
 		_, _, err := raygo.Init(context.Background())
 		panic(err) // a worker's Init does not return
 	}
+	if role := roles[os.Getenv(roleEnv)]; role != nil {
+		role()
+		return
+	}
 	os.Exit(m.Run())
 }
