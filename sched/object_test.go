@@ -58,7 +58,7 @@ func TestArgumentOfPendingTask(t *testing.T) {
 	s.free()
 }
 
-// Bytes that cannot be brought fail the task; the worker goes on.
+// behaviour 37: bytes that cannot be brought fail the task; the worker goes on.
 func TestFetchFails(t *testing.T) {
 	s := newSim(t, 1)
 	cl := s.define(opts())

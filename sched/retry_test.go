@@ -107,7 +107,7 @@ func TestMemoryBudget(t *testing.T) {
 	s.expect("kills", s.c.Counts().OOMKills, 5)
 }
 
-// behaviours 165, 166, 167, 170: who is killed for memory
+// behaviours 165, 166, 167, 169, 170: who is killed for memory
 func TestMemoryVictim(t *testing.T) {
 	s := newSim(t, 3)
 	retriable, not := s.define(opts()), s.define(opts(func(o *raygo.Options) { o.MaxRetries = 0 }))

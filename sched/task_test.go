@@ -129,7 +129,7 @@ func TestPartsAsArgument(t *testing.T) {
 	s.expect("objects", s.objects(), 0)
 }
 
-// behaviour 58, law 2: a result with an old award changes nothing
+// behaviour 108, law 2: a result with an old award changes nothing
 func TestStaleAward(t *testing.T) {
 	s := newSim(t, 1)
 	cl := s.define(opts())
