@@ -180,3 +180,18 @@ func TestEnvelope(t *testing.T) {
 		t.Fatalf("3,000 returns: %d, %v", len(ns), err)
 	}
 }
+
+// A Get whose ref another goroutine releases ends.
+func TestReleaseUnderAGet(t *testing.T) {
+	c := soon(t)
+	for range 20 {
+		ref := slow.Remote(c, 20*time.Second)
+		time.AfterFunc(2*time.Millisecond, func() { raygo.Release(ref) })
+		if _, err := raygo.Get(c, ref); !errors.Is(err, raygo.ErrObjectFreed) {
+			t.Fatalf("released meanwhile: %v", err)
+		}
+		if _, err := raygo.Cancel(c, ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -187,19 +187,16 @@ func (out *outbound) fail(f *words.Failure) {
 	})
 }
 
-// send sends the result; with more work at hand it may wait for company.
-func (out *outbound) send(more bool) {
+// send hands the result over; the executor sends it when there is no more work
+// at hand, or soon.
+func (out *outbound) send() {
 	s := out.r.w.s
 	out.fill()
 	out.res.Task, out.res.Award = out.r.id, out.r.award
 	out.res.RunNanos = uint64(time.Since(out.r.start))
 	frame := newEncoder(s)
 	frame.buf = ipc.AppendResult(frame.buf, &out.res)
-	if more {
-		_ = s.out.soon(frame.buf)
-	} else {
-		_ = s.out.now(frame.buf)
-	}
+	_, _ = s.out.append(frame.buf)
 	frame.free()
 	out.enc.free()
 }

@@ -152,6 +152,9 @@ func (s *Session) interrupted(err error) bool {
 	return true
 }
 
+// poke has the reader look whether what it waits for was done by others.
+func (s *Session) poke() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) }
+
 // lost ends the session after its connection broke.
 func (s *Session) lost(err error) {
 	var e *systemError

@@ -166,6 +166,9 @@ func (s *Session) releaseHandle(h *handle) {
 		if o := e.out.Load(); o != nil && o.kind == ipc.ValueStored {
 			s.unpin(e.id)
 		}
+		if e.waiters != nil {
+			defer s.poke()
+		}
 		s.resolve(e, freed)
 	}
 	s.mu.Unlock()

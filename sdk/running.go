@@ -38,6 +38,8 @@ type running struct {
 	maps     [][]byte // views of arguments, unmapped at the end
 	streams  []*streamCore
 	from     uint32 // items that earlier attempts yielded
+	out      outbound
+	scope    scope
 
 	// Guarded by s.mu.
 	state    blockState
@@ -82,12 +84,10 @@ func (w *worker) begin(frame []byte) *running {
 }
 
 // run runs a task and sends its result.
-func (w *worker) run(r *running, ahead bool) {
+func (w *worker) run(r *running) {
 	s := w.s
-	if ahead {
-		_ = s.out.soon(ipc.AppendMark(nil, ipc.TypeStarted, ipc.Mark{Task: r.id, Award: r.award}))
-	}
-	out := &outbound{r: r, enc: newEncoder(s)}
+	out := &r.out
+	out.r, out.enc = r, newEncoder(s)
 	defer w.ended(r, out)
 	r.start = time.Now()
 	if r.refused != nil {
@@ -100,7 +100,8 @@ func (w *worker) run(r *running, ahead bool) {
 		ctx, stop = context.WithTimeoutCause(r.ctx, d, ErrTaskTimeout)
 		defer stop()
 	}
-	ctx = context.WithValue(ctx, scopeKey{}, &scope{s: s, task: r})
+	r.scope = scope{s: s, task: r}
+	ctx = context.WithValue(ctx, scopeKey{}, &r.scope)
 	out.ctx = ctx
 	err := r.call(ctx, out)
 	out.conclude(ctx, err)
@@ -154,9 +155,8 @@ func (w *worker) ended(r *running, out *outbound) {
 	w.ran.Store(true)
 	s.mu.Lock()
 	w.current = nil
-	more := len(w.queue) > 0
 	s.mu.Unlock()
-	out.send(more || s.conn.Buffered())
+	out.send()
 	for _, b := range r.maps {
 		_ = unmap(b)
 	}

@@ -402,6 +402,9 @@ func (st *streamCore) close() {
 	was := st.closed
 	st.closed = true
 	st.items = nil
+	if len(st.waiters) > 0 {
+		defer s.poke()
+	}
 	st.fire()
 	if s.streams[st.task] == st {
 		delete(s.streams, st.task)

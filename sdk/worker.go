@@ -73,18 +73,17 @@ func (w *worker) execute() {
 	}()
 	debug.SetPanicOnFault(true)
 	for {
-		r, ahead := w.next()
+		r := w.next()
 		if r == nil {
 			clean = true
 			return
 		}
-		w.run(r, ahead)
+		w.run(r)
 	}
 }
 
-// next gives the next task. ahead says that it was sent before its predecessor
-// had ended.
-func (w *worker) next() (*running, bool) {
+// next gives the next task.
+func (w *worker) next() *running {
 	s := w.s
 	waited := false
 	for {
@@ -93,8 +92,9 @@ func (w *worker) next() (*running, bool) {
 			q := w.queue[0]
 			w.queue = w.queue[1:]
 			s.mu.Unlock()
+			s.out.nudge(0)
 			if r := w.begin(q.frame); r != nil {
-				return r, true
+				return r
 			}
 			continue
 		}
@@ -115,10 +115,10 @@ func (w *worker) next() (*running, bool) {
 		}
 		r, more := w.read(wake, &waited)
 		if r != nil {
-			return r, !waited
+			return r
 		}
 		if !more {
-			return nil, false
+			return nil
 		}
 	}
 }
@@ -145,6 +145,9 @@ func (w *worker) read(wake *waiter, waited *bool) (*running, bool) {
 			return nil, false
 		}
 		if t == ipc.TypeExecute {
+			if !*waited {
+				s.out.nudge(0) // the last result need not wait for this task's end
+			}
 			if r := w.begin(b); r != nil {
 				return r, true
 			}
