@@ -61,7 +61,7 @@ func (n *Node) carryRare(e sched.Effect) {
 	case *sched.OOMKill:
 		n.log.Warn("killed for memory", "worker", e.Worker, "task", e.Task, "function", e.Function, "why", e.Reason)
 	case *sched.JobDone:
-		n.jobDone(e.Job)
+		n.jobDone(e)
 	}
 }
 
@@ -107,7 +107,6 @@ func (n *Node) execute(e *sched.Execute) {
 			}
 		}
 	}
-	w.current = e.Task
 	p.send(func(b []byte) []byte {
 		if e.Stream && (e.From > 0 || e.Taken > 0) {
 			b = ipc.AppendStreamState(b, &ipc.StreamState{Task: e.Task, Produced: e.From})

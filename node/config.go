@@ -3,8 +3,6 @@ package node
 import (
 	"log/slog"
 	"time"
-
-	raygo "github.com/raygo/raygo"
 )
 
 // Config says what a peer is and may use. The zero value, completed by New, is
@@ -73,6 +71,9 @@ type Config struct {
 	MemoryHigh float64
 	// MemoryCheck is the guard's period. Default 250 ms.
 	MemoryCheck time.Duration
+	// MemoryProbe says how much memory there is and how much is available, in
+	// place of the machine. Default: the machine and its control groups.
+	MemoryProbe func() (total, available int64)
 
 	// Logger takes the peer's log. Default: discard.
 	Logger *slog.Logger
@@ -89,5 +90,3 @@ type Ready struct {
 
 // Version is the version of this build.
 const Version = "0.1.0"
-
-var _ = raygo.Unit

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -41,6 +42,7 @@ type job struct {
 	drivers   []*proc
 	interned  map[string]sched.ClassID
 	ended     bool
+	cid       atomic.Pointer[string] // of the program, once it is kept
 }
 
 // accept serves the socket.
@@ -217,7 +219,7 @@ func (n *Node) jobFor(p *proc) (*job, error) {
 		_ = prog.Close()
 		return nil, fmt.Errorf("open the job's arena: %w", err)
 	}
-	n.keepProgram(prog)
+	n.keepProgram(j)
 	return j, nil
 }
 
@@ -275,11 +277,14 @@ func (n *Node) internClass(j *job, def *ipc.Class) sched.ClassID {
 }
 
 // jobDone forgets a job of which nothing runs any more. The loop is held.
-func (n *Node) jobDone(id raygo.JobID) {
+func (n *Node) jobDone(e *sched.JobDone) {
+	id := e.Job
 	j := n.jobs[id]
 	if j == nil || j.ended {
 		return
 	}
+	row := n.jobRow(j, &sched.JobView{ID: id, Finished: e.Finished, Failed: e.Failed})
+	row.State, row.Ended = "FINISHED", time.Now()
 	j.ended = true
 	delete(n.jobs, id)
 	for _, cl := range j.interned {
@@ -300,7 +305,8 @@ func (n *Node) jobDone(id raygo.JobID) {
 		})
 	}
 	n.discard(j)
-	n.book.jobEnded(id)
+	n.memos.forget(id)
+	n.book.jobEnded(row)
 }
 
 // warn tells the job's drivers and the log.

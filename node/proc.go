@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -29,9 +30,13 @@ type proc struct {
 	pid    int
 	job    *job
 	worker sched.WorkerID
+	self   *worker // the worker it is
 	hello  ipc.Hello
 
 	classes map[uint32]sched.ClassID // its own numbers; the reader's
+
+	asking atomic.Int32 // questions under way
+	hungUp atomic.Bool  // the connection has ended
 
 	// The loop guards the rest.
 	dirty  bool
@@ -66,6 +71,9 @@ func (p *proc) read() error {
 	for {
 		t, payload, err := p.conn.Read()
 		for n := 0; err == nil; n++ {
+			if t == ipc.TypeResult {
+				batch = p.beforeResult(batch)
+			}
 			var ev sched.Event
 			if ev, err = p.decode(t, payload); err != nil {
 				break
@@ -89,6 +97,21 @@ func (p *proc) read() error {
 	}
 }
 
+// beforeResult lets what came before a worker's result happen first if its
+// output has to be told apart from the next task's.
+func (p *proc) beforeResult(batch []sched.Event) []sched.Event {
+	if p.self == nil {
+		return batch
+	}
+	if len(batch) > 0 && p.self.talks.Load() {
+		p.n.do(batch...)
+		clear(batch)
+		batch = batch[:0]
+	}
+	p.boundary()
+	return batch
+}
+
 // serve reads to the end and says why it ended if that was the process's fault.
 func (p *proc) serve() {
 	err := p.read()
@@ -96,6 +119,7 @@ func (p *proc) serve() {
 		p.n.log.Warn("connection refused", "proc", p.id, "pid", p.pid, "err", err)
 		p.hangUp(raygo.Fail(raygo.CodeRefused, "%v", err))
 	}
+	p.hungUp.Store(true)
 	_ = p.conn.Close()
 	n := p.n
 	n.mu.Lock()
@@ -208,7 +232,6 @@ func (p *proc) decodeResult(b []byte) (sched.Event, error) {
 		Worker: p.worker, Task: r.Task, Award: r.Award, Status: sched.Status(r.Status), Run: time.Duration(r.RunNanos),
 		Items: r.Items, Outcomes: make([]sched.Outcome, len(r.Outcomes)),
 	}
-	p.n.book.boundary(p)
 	for i := range r.Outcomes {
 		if ev.Outcomes[i], err = p.outcome(r.Task, &r.Outcomes[i]); err != nil {
 			return nil, err

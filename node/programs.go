@@ -3,21 +3,54 @@ package node
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
-	"github.com/raygo/raygo/node/launch"
+	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/objects"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 // keepProgram copies a program into the data directory by CID, behind the
 // driver's back, so that an attempt can be run again after it ended.
-func (n *Node) keepProgram(prog *launch.Program) {
-	held := prog.Hold()
+func (n *Node) keepProgram(j *job) {
+	held := j.program.Hold()
 	n.wg.Go(func() {
-		if _, _, err := held.Keep(n.ctx, n.dir.programs(), programID); err != nil && n.ctx.Err() == nil {
+		id, _, err := held.Keep(n.ctx, n.dir.programs(), programID)
+		switch {
+		case err == nil:
+			j.cid.Store(&id)
+		case n.ctx.Err() == nil:
 			n.log.Warn("keep the program for replay", "err", err)
 		}
 		_ = held.Close()
 	})
+}
+
+// programOf finds the kept program of a job, running or ended.
+func (n *Node) programOf(id raygo.JobID) (path, cid string) {
+	n.mu.Lock()
+	if j := n.jobs[id]; j != nil {
+		if c := j.cid.Load(); c != nil {
+			cid = *c
+		}
+	}
+	n.mu.Unlock()
+	n.book.mu.Lock()
+	n.book.jobs.each(func(r *ipc.JobRow) {
+		if r.JobID == id.String() {
+			cid = r.CID
+		}
+	})
+	n.book.mu.Unlock()
+	if cid == "" {
+		return "", ""
+	}
+	path = filepath.Join(n.dir.programs(), cid)
+	if _, err := os.Stat(path); err != nil {
+		return "", ""
+	}
+	return path, cid
 }
 
 // programID is a program's CID in text.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -22,12 +23,12 @@ type worker struct {
 	job     *job
 	gpus    []string
 	started time.Time
+	talks   atomic.Bool // it has written to its output
 
 	// The loop guards the rest.
 	process *launch.Process
 	proc    *proc // once it registered
-	current raygo.TaskID
-	doomed  bool // to be killed as soon as it is there
+	doomed  bool  // to be killed as soon as it is there
 }
 
 // startWorker starts a process and serves it to its end. The loop is held.
@@ -46,7 +47,7 @@ func (n *Node) runWorker(w *worker, env map[string]string) {
 	process, err := n.launcher.Start(n.ctx, launch.Spec{
 		Program: w.job.program, Job: w.job.id, Env: env, GPUIDs: w.gpus, Dir: w.job.dir,
 		Name:   fmt.Sprintf("worker-%d", w.id),
-		Output: func(stderr bool, line []byte) { n.book.output(w, stderr, line) },
+		Output: func(stderr bool, line []byte) { n.output(w, stderr, line) },
 	})
 	if err != nil {
 		n.workerFailed(w, err.Error())
@@ -111,7 +112,7 @@ func (n *Node) welcomeWorker(w *worker, p *proc) error {
 	if h.Role != ipc.RoleWorker {
 		return fmt.Errorf("the process says it is a %s", h.Role)
 	}
-	p.hello, p.role, p.worker, p.job = h, h.Role, w.id, w.job
+	p.hello, p.role, p.worker, p.self, p.job = h, h.Role, w.id, w, w.job
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.nextProc++

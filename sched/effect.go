@@ -155,7 +155,10 @@ type Ended struct {
 }
 
 // JobDone says that nothing of a job is left.
-type JobDone struct{ Job raygo.JobID }
+type JobDone struct {
+	Job              raygo.JobID
+	Finished, Failed int // its tasks
+}
 
 // Warn is for the job's driver and the log.
 type Warn struct {

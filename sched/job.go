@@ -62,7 +62,7 @@ func (c *Core) jobMayBeDone(j *job) {
 				delete(c.startFails, key)
 			}
 		}
-		c.emit(&JobDone{Job: j.id})
+		c.emit(&JobDone{Job: j.id, Finished: j.finished, Failed: j.failed})
 	}
 }
 
@@ -74,6 +74,9 @@ func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 	}
 	if t.worker != nil {
 		e.PID, e.Worker = t.worker.pid, t.worker.id
+	}
+	if len(t.deps) > 0 && t.waiting == 0 {
+		e.Values, _ = c.values(t)
 	}
 	c.emit(e)
 }

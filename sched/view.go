@@ -41,6 +41,15 @@ func (c *Core) Tasks(f func(*TaskView) bool) {
 	}
 }
 
+// RunsNow is the task that a worker executes, if any.
+func (c *Core) RunsNow(id WorkerID) (task raygo.TaskID, function string, attempt uint32) {
+	if w := c.workers[id]; w != nil && len(w.queue) > 0 {
+		t := w.queue[0]
+		return t.id, t.class.function, t.attempt
+	}
+	return raygo.TaskID{}, "", 0
+}
+
 // Task is one unfinished task, with the reason why it waits.
 func (c *Core) Task(id raygo.TaskID) (TaskView, bool) {
 	j := c.jobs[id.Job()]
@@ -215,6 +224,17 @@ type DemandView struct {
 	Function   string
 	Count      int
 	Infeasible string
+}
+
+// States counts the unfinished tasks by state.
+func (c *Core) States() map[raygo.TaskState]int {
+	m := map[raygo.TaskState]int{}
+	for _, j := range c.jobs {
+		for _, t := range j.tasks {
+			m[t.state]++
+		}
+	}
+	return m
 }
 
 // Demands lists what waits for a place.

@@ -2,25 +2,35 @@ package launch
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // output reads one stream of a worker and passes its lines on: to the caller, to
 // the log file, and to the tail that an Exit shows.
 type output struct {
 	file   *os.File
+	raw    syscall.RawConn
 	stderr bool
 	each   func(stderr bool, line []byte)
 	log    *logFile
 	tail   tail
 	done   chan struct{}
+
+	mu  sync.Mutex // guards buf, and keeps what is read and its passing on together
+	buf []byte
 }
 
 func newOutput(f *os.File, stderr bool, each func(bool, []byte), base, ext string, log *slog.Logger) *output {
 	o := &output{file: f, stderr: stderr, each: each, done: make(chan struct{})}
+	o.raw, _ = f.SyscallConn() // only a closed file has none
 	if base != "" {
 		o.log = &logFile{path: base + ext, half: MaxLog / 2, log: log}
 	}
@@ -32,26 +42,59 @@ func newOutput(f *os.File, stderr bool, each func(bool, []byte), base, ext strin
 func (o *output) run() {
 	defer close(o.done)
 	defer o.file.Close()
-	buf := make([]byte, 0, 4<<10)
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, min(2*cap(buf), MaxLine)), buf...)
-		}
-		n, err := o.file.Read(buf[len(buf):cap(buf)])
-		if o.log != nil {
-			o.log.write(buf[len(buf) : len(buf)+n])
-		}
-		buf = o.lines(buf[:len(buf)+n])
-		if err != nil {
-			break
-		}
+	var end bool
+	for !end {
+		err := o.raw.Read(func(fd uintptr) bool {
+			var again bool
+			again, end = o.readOnce(int(fd))
+			return !again
+		})
+		end = end || err != nil
 	}
-	if len(buf) > 0 {
-		o.line(buf)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buf) > 0 {
+		o.line(o.buf)
 	}
 	if o.log != nil {
 		o.log.close()
 	}
+}
+
+// drain passes on what the worker has written so far, without waiting.
+func (o *output) drain() {
+	_ = o.raw.Control(func(fd uintptr) {
+		for {
+			if again, end := o.readOnce(int(fd)); again || end {
+				return
+			}
+		}
+	})
+}
+
+// readOnce reads what is there and passes its lines on, as one action: who
+// drains may rely on it that nothing is read and not yet passed on. again says
+// that nothing is there yet, end that nothing will be.
+func (o *output) readOnce(fd int) (again, end bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.buf) == cap(o.buf) {
+		o.buf = append(make([]byte, 0, min(max(2*cap(o.buf), 4<<10), MaxLine)), o.buf...)
+	}
+	n, err := unix.Read(fd, o.buf[len(o.buf):cap(o.buf)])
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return true, false
+	case errors.Is(err, unix.EINTR):
+		return false, false
+	case err != nil || n == 0:
+		return false, true
+	}
+	if o.log != nil {
+		o.log.write(o.buf[len(o.buf) : len(o.buf)+n])
+	}
+	o.buf = o.lines(o.buf[:len(o.buf)+n])
+	return false, false
 }
 
 // lines passes on the whole lines of buf and returns what is left, moved to the

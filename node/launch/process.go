@@ -80,6 +80,13 @@ func (p *Process) Kill() {
 	}
 }
 
+// DrainOutput passes on, to Spec.Output, what the worker has written so far. When
+// it returns, every whole line written before the call was passed on.
+func (p *Process) DrainOutput() {
+	p.out.drain()
+	p.err.drain()
+}
+
 // RSS is the memory the process has in use, in bytes; 0 when it has ended.
 func (p *Process) RSS() int64 { return residentBytes(p.pid) }
 

@@ -1,0 +1,266 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// findJob resolves a job's ID or a unique beginning of one; running reports
+// whether it still is.
+func (n *Node) findJob(prefix string) (id raygo.JobID, running bool, err error) {
+	var ids []string
+	n.mu.Lock()
+	for id := range n.jobs {
+		ids = append(ids, id.String())
+	}
+	n.mu.Unlock()
+	live := slices.Clone(ids)
+	n.book.mu.Lock()
+	n.book.jobs.each(func(r *ipc.JobRow) { ids = append(ids, r.JobID) })
+	n.book.mu.Unlock()
+	s, err := one("job", prefix, ids)
+	if err != nil {
+		return id, false, err
+	}
+	id, err = raygo.ParseJobID(s)
+	return id, slices.Contains(live, s), err
+}
+
+// answerLogs sends what a task or a job has written; with Follow it goes on
+// until that has ended.
+func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query) (any, error) {
+	source, running, err := n.logSource(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	var from int64
+	for {
+		more := q.Follow && running() && !p.hungUp.Load()
+		b, err := source(from)
+		if err != nil {
+			return nil, err
+		}
+		if more {
+			// A line that is not whole yet waits for its end.
+			b = b[:bytes.LastIndexByte(b, '\n')+1]
+		}
+		from += int64(len(b))
+		for len(b) > 1<<20 {
+			cut := bytes.LastIndexByte(b[:1<<20], '\n') + 1
+			p.answer(ask, &ipc.Answer{Body: ipc.Marshal(chunk(b[:cut])), More: true})
+			b = b[cut:]
+		}
+		if !more {
+			return chunk(b), nil
+		}
+		if len(b) > 0 {
+			p.answer(ask, &ipc.Answer{Body: ipc.Marshal(chunk(b)), More: true})
+		}
+		select {
+		case <-ctx.Done():
+			return nil, raygo.Fail(raygo.CodePeerDied, "the peer is stopping")
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) logSource(id string) (source func(int64) ([]byte, error), running func() bool, err error) {
+	if job, _, err := n.findJob(id); err == nil {
+		return func(from int64) ([]byte, error) { return n.book.logs.ofJob(job, from) }, func() bool {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.jobs[job] != nil
+		}, nil
+	}
+	task, err := n.findTask(id)
+	if err != nil {
+		return nil, nil, raygo.Fail(raygo.CodeRefused, "there is no task or job %s here", id)
+	}
+	return func(from int64) ([]byte, error) { return n.book.logs.ofTask(task, from) }, func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		_, ok := n.core.Task(task)
+		return ok
+	}, nil
+}
+
+func chunk(b []byte) *ipc.LogChunk {
+	c := &ipc.LogChunk{Lines: []string{}}
+	for line := range strings.Lines(string(b)) {
+		c.Lines = append(c.Lines, strings.TrimSuffix(line, "\n"))
+	}
+	return c
+}
+
+// cancelFor cancels a task, or every task of a job and the job with it.
+func (n *Node) cancelFor(ctx context.Context, q *ipc.Query) (*ipc.CancelReport, error) {
+	report := &ipc.CancelReport{}
+	job, running, err := n.findJob(q.ID)
+	if err != nil {
+		id, err := n.findTask(q.ID)
+		if err != nil {
+			return nil, raygo.Fail(raygo.CodeRefused, "there is no task or job %s here", q.ID)
+		}
+		return report, n.cancelTasks(ctx, []raygo.TaskID{id}, q.Force, report)
+	}
+	if !running {
+		return report, nil
+	}
+	n.mu.Lock()
+	n.core.Tasks(func(v *sched.TaskView) bool {
+		if v.Job == job {
+			if v.State >= raygo.Running {
+				report.Stopped++
+			} else {
+				report.NeverStarted++
+			}
+		}
+		return true
+	})
+	n.mu.Unlock()
+	n.do(&sched.JobEnded{Job: job, Reason: "it was cancelled"})
+	return report, nil
+}
+
+func (n *Node) cancelTasks(ctx context.Context, ids []raygo.TaskID, force bool, report *ipc.CancelReport) error {
+	ctx, cancel := context.WithTimeout(ctx, cancelWait)
+	defer cancel()
+	for _, id := range ids {
+		answer := make(chan sched.CancelOutcome, 1)
+		n.mu.Lock()
+		n.nextAsk++
+		ask := n.nextAsk
+		n.commands[ask] = answer
+		n.step(&sched.Cancel{Request: ask, Task: id, Force: force, Recursive: true})
+		flush := n.endTurn()
+		n.mu.Unlock()
+		flushAll(flush)
+		select {
+		case <-ctx.Done():
+			n.mu.Lock()
+			delete(n.commands, ask)
+			n.mu.Unlock()
+			report.Unreachable++
+		case outcome := <-answer:
+			switch outcome {
+			case sched.NeverStarted:
+				report.NeverStarted++
+			case sched.Stopped:
+				report.Stopped++
+			case sched.AlreadyDone:
+				report.AlreadyDone++
+			default:
+				report.Unreachable++
+			}
+		}
+	}
+	return nil
+}
+
+// timeline is the peer's history as a Chrome trace: an event for each attempt in
+// the lane of its worker, the spans that tasks named inside them, and arrows
+// from parents to children.
+func (n *Node) timeline() *ipc.Timeline {
+	tl := &ipc.Timeline{Events: []ipc.TraceEvent{}}
+	n.book.mu.Lock()
+	defer n.book.mu.Unlock()
+	micros := func(t time.Time) float64 { return float64(t.Sub(n.born).Nanoseconds()) / 1e3 }
+	began := map[raygo.TaskID]*attempt{}
+	n.book.attempts.each(func(a *attempt) {
+		if !a.started.IsZero() {
+			began[a.task] = a
+		}
+	})
+	n.book.attempts.each(func(a *attempt) {
+		if a.started.IsZero() {
+			return
+		}
+		tl.Events = append(tl.Events, ipc.TraceEvent{
+			Name: a.function, Cat: "task", Phase: "X", TS: micros(a.started), Dur: micros(a.ended) - micros(a.started), PID: 1, TID: a.pid,
+			Args: map[string]string{"task_id": a.task.String(), "attempt": fmt.Sprint(a.attempt), "state": a.state.String(), "job_id": a.task.Job().String()},
+		})
+		if up := began[a.parent]; up != nil && !a.started.Before(up.started) {
+			id := a.task.String()
+			tl.Events = append(tl.Events,
+				ipc.TraceEvent{Name: "submit", Cat: "flow", Phase: "s", TS: min(max(micros(a.created), micros(up.started)), micros(up.ended)), PID: 1, TID: up.pid, ID: id},
+				ipc.TraceEvent{Name: "submit", Cat: "flow", Phase: "f", BP: "e", TS: micros(a.started), PID: 1, TID: a.pid, ID: id})
+		}
+	})
+	n.book.spans.each(func(s *span) {
+		tl.Events = append(tl.Events, ipc.TraceEvent{
+			Name: s.note.Span, Cat: "span", Phase: "X", TS: micros(s.note.Start), Dur: micros(s.note.End) - micros(s.note.Start), PID: 1, TID: s.pid,
+			Args: map[string]string{"task_id": s.note.Task.String()},
+		})
+	})
+	return tl
+}
+
+// replay gathers what it takes to run an attempt again.
+func (n *Node) replay(ctx context.Context, q *ipc.Query) (*ipc.ReplaySpec, error) {
+	id, err := n.findTask(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	var e *sched.Ended
+	var def *ipc.Class
+	n.book.mu.Lock()
+	n.book.replays.each(func(r *sched.Ended) {
+		if r.Task == id {
+			c := *r
+			e = &c
+		}
+	})
+	n.book.attempts.each(func(a *attempt) {
+		if a.task == id {
+			def = &a.class.def
+		}
+	})
+	n.book.mu.Unlock()
+	program, cid := n.programOf(id.Job())
+	switch {
+	case e == nil || def == nil:
+		return nil, raygo.Fail(raygo.CodeRefused, "the arguments of task %s are not kept: it has not ended, had more than %d KiB of them, or %d tasks ended since", id, maxReplaySize>>10, maxReplays)
+	case program == "":
+		return nil, raygo.Fail(raygo.CodeRefused, "the program of job %s is not kept any more", id.Job())
+	}
+	spec := &ipc.ReplaySpec{
+		Program: program, CID: cid, Class: *def, Task: id.String(), Attempt: e.Attempt,
+		Args: e.Args, Values: map[string][]byte{}, Env: def.Options.Env,
+	}
+	for i := range e.Values {
+		b, err := n.replayValue(ctx, &e.Values[i])
+		if err != nil {
+			return nil, err
+		}
+		spec.Values[e.Values[i].ID.String()] = b
+	}
+	return spec, nil
+}
+
+func (n *Node) replayValue(ctx context.Context, r *sched.Resolved) ([]byte, error) {
+	switch r.Value.Kind {
+	case sched.Inline:
+		return append([]byte{r.Value.Format}, r.Value.Bytes...), nil
+	case sched.Stored:
+		if r.Value.Size > ipc.MaxFrame/2 {
+			return nil, raygo.Fail(raygo.CodeRefused, "argument %s has %d bytes, too many to replay", r.ID, r.Value.Size)
+		}
+		b := make([]byte, r.Value.Size+1)
+		b[0] = r.Value.Format
+		if _, err := n.store.Read(ctx, r.Value.Store, 0, b[1:]); err != nil {
+			return nil, raygo.Fail(raygo.CodeObjectFreed, "argument %s is not there any more: %v", r.ID, err)
+		}
+		return b, nil
+	}
+	return nil, raygo.Fail(raygo.CodeRefused, "argument %s was put together of parts; such a task cannot be replayed", r.ID)
+}

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"sync"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// Bounds of a peer's memory of what happened, beside Config.MaxEvents.
+const (
+	maxSpans      = 50_000
+	maxProgress   = 100_000
+	maxEndedJobs  = 1_000
+	maxReplays    = 1_000
+	maxReplaySize = 64 << 10
+	maxReplayAll  = 32 << 20
+)
+
+// book is a peer's memory of what its tasks did: attempts that ended, spans,
+// progress, output. All of it is bounded: the oldest goes first.
+type book struct {
+	logs *logs
+
+	mu       sync.Mutex // guards all below
+	attempts ring[attempt]
+	spans    ring[span]
+	jobs     ring[ipc.JobRow]
+	progress map[raygo.TaskID]ipc.Note
+	replays  ring[sched.Ended]
+	kept     int // bytes of replays
+	dropped  int // attempts that the ring has forgotten
+}
+
+// attempt is one execution that ended.
+type attempt struct {
+	task, parent raygo.TaskID
+	class        *class
+	function     string
+	attempt      uint32
+	depth        int
+	pid          int
+	state        raygo.TaskState
+	failure      sched.Value
+	created      time.Time
+	started      time.Time
+	ended        time.Time
+}
+
+// span is a stretch of time that a task named.
+type span struct {
+	note ipc.Note
+	pid  int
+}
+
+// ring keeps the last so many values.
+type ring[T any] struct {
+	limit int
+	all   []T
+	next  int
+}
+
+// add returns the value that went, if one did.
+func (r *ring[T]) add(v T) (old T, gone bool) {
+	if len(r.all) < r.limit {
+		r.all = append(r.all, v)
+		return old, false
+	}
+	old, r.all[r.next] = r.all[r.next], v
+	r.next = (r.next + 1) % r.limit
+	return old, true
+}
+
+// each calls f from the oldest to the newest.
+func (r *ring[T]) each(f func(*T)) {
+	for i := range r.all {
+		f(&r.all[(r.next+i)%len(r.all)])
+	}
+}
+
+func newBook(cfg Config, dir string) (*book, error) {
+	l, err := newLogs(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &book{
+		logs: l, progress: map[raygo.TaskID]ipc.Note{},
+		attempts: ring[attempt]{limit: cfg.MaxEvents}, spans: ring[span]{limit: maxSpans},
+		jobs: ring[ipc.JobRow]{limit: maxEndedJobs}, replays: ring[sched.Ended]{limit: maxReplays},
+	}, nil
+}
+
+// ended notes an attempt that is over. It is on the path of every task.
+func (b *book) ended(e *sched.Ended, cl *class) {
+	if cl == nil || cl.def.Options.NoEvents {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.progress) > 0 && e.Final {
+		delete(b.progress, e.Task)
+	}
+	_, gone := b.attempts.add(attempt{
+		task: e.Task, parent: e.Parent, class: cl, function: e.Function, attempt: e.Attempt, depth: e.Depth, pid: e.PID,
+		state: e.State, failure: e.Failure, created: e.Created, started: e.Started, ended: e.Ended,
+	})
+	if gone {
+		b.dropped++
+	}
+	b.keepForReplay(e)
+}
+
+// keepForReplay keeps the arguments of the last attempts.
+func (b *book) keepForReplay(e *sched.Ended) {
+	size := replaySize(e)
+	if size > maxReplaySize || e.Started.IsZero() {
+		return
+	}
+	b.kept += size
+	if old, gone := b.replays.add(*e); gone {
+		b.kept -= replaySize(&old)
+	}
+	for i := 0; b.kept > maxReplayAll && i < len(b.replays.all); i++ {
+		old := &b.replays.all[(b.replays.next+i)%len(b.replays.all)]
+		b.kept -= replaySize(old)
+		*old = sched.Ended{}
+	}
+}
+
+func replaySize(e *sched.Ended) int {
+	n := len(e.Args)
+	for i := range e.Values {
+		n += len(e.Values[i].Value.Bytes)
+	}
+	return n
+}
+
+// note takes a span or the progress of a running task.
+func (b *book) note(p *proc, n *ipc.Note) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n.Span != "" {
+		b.spans.add(span{note: *n, pid: p.pid})
+		return
+	}
+	if _, known := b.progress[n.Task]; known || len(b.progress) < maxProgress {
+		b.progress[n.Task] = *n
+	}
+}
+
+// jobEnded keeps the last state of a job.
+func (b *book) jobEnded(row ipc.JobRow) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.jobs.add(row)
+}
+
+func (b *book) close() { b.logs.close() }
+
+// note decodes what a worker says of its task.
+func (p *proc) note(b []byte) error {
+	var n ipc.Note
+	if err := ipc.Unmarshal(b, &n); err != nil {
+		return err
+	}
+	if len(n.Span) > 256 {
+		n.Span = n.Span[:256]
+	}
+	p.n.book.note(p, &n)
+	return nil
+}

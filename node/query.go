@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/machine"
+	"github.com/raygo/raygo/objects"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// Bounds of questions.
+const (
+	maxQueries  = 16 // under way at once for one process
+	cidWait     = time.Second
+	followEvery = 100 * time.Millisecond
+	cancelWait  = 10 * time.Second
+)
+
+// query answers a question in a goroutine of its own: it may take its time, the
+// process's other frames go on.
+func (p *proc) query(b []byte) error {
+	var q ipc.Query
+	id, err := ipc.ParseNumbered(b, &q)
+	if err != nil {
+		return err
+	}
+	n := p.n
+	if p.asking.Add(1) > maxQueries {
+		p.asking.Add(-1)
+		p.answer(id, &ipc.Answer{Failure: raygo.Fail(raygo.CodeQueueFull, "%d questions are under way on this connection, its limit", maxQueries)})
+		return nil
+	}
+	n.wg.Go(func() {
+		defer p.asking.Add(-1)
+		ctx, cancel := context.WithCancel(n.ctx)
+		defer cancel()
+		body, err := n.ask(ctx, p, id, &q)
+		a := &ipc.Answer{}
+		var f *raygo.Failure
+		switch {
+		case errors.As(err, &f):
+			a.Failure = f
+		case err != nil:
+			a.Failure = raygo.Fail(raygo.CodeRefused, "%v", err)
+		default:
+			if a.Body = ipc.Marshal(body); len(a.Body) > ipc.MaxFrame-1024 {
+				*a = ipc.Answer{Failure: raygo.Fail(raygo.CodeRefused, "the answer has %d bytes, a frame takes %d: ask for fewer rows with a limit", len(a.Body), ipc.MaxFrame)}
+			}
+		}
+		p.answer(id, a)
+	})
+	return nil
+}
+
+func (p *proc) answer(id uint32, a *ipc.Answer) {
+	_ = p.conn.Send(func(b []byte) []byte { return ipc.AppendNumbered(b, ipc.TypeAnswer, id, a) })
+}
+
+// ask finds the answer to a question.
+func (n *Node) ask(ctx context.Context, p *proc, id uint32, q *ipc.Query) (any, error) {
+	switch q.Op {
+	case ipc.QueryStatus:
+		return n.status(), nil
+	case ipc.QueryTasks:
+		return n.taskRows(q)
+	case ipc.QueryObjects:
+		return n.objectRows(q)
+	case ipc.QueryNodes:
+		f, err := newFilter[ipc.NodeRow](q)
+		if err != nil {
+			return nil, err
+		}
+		row := n.nodeRow()
+		f.add(&row)
+		return &f.rows, nil
+	case ipc.QueryWorkers:
+		return n.workerRows(q)
+	case ipc.QueryJobs:
+		return n.jobRows(q)
+	case ipc.QuerySummary:
+		return n.summary(q)
+	case ipc.QueryTask:
+		return n.taskAttempts(q)
+	case ipc.QueryObject:
+		return n.oneObject(ctx, q)
+	case ipc.QueryExplain:
+		return n.explain(q)
+	case ipc.QueryLogs:
+		return n.answerLogs(ctx, p, id, q)
+	case ipc.QueryCancel:
+		return n.cancelFor(ctx, q)
+	case ipc.QueryTimeline:
+		return n.timeline(), nil
+	case ipc.QueryMemory:
+		return n.memory(q)
+	case ipc.QueryReplay:
+		return n.replay(ctx, q)
+	}
+	return nil, fmt.Errorf("this peer (raygo %s) does not know the question %q", Version, q.Op)
+}
+
+// findTask resolves a task's ID or a unique beginning of one.
+func (n *Node) findTask(prefix string) (raygo.TaskID, error) {
+	if id, err := raygo.ParseTaskID(prefix); err == nil {
+		return id, nil
+	}
+	var ids []string
+	n.mu.Lock()
+	n.core.Tasks(func(v *sched.TaskView) bool { ids = append(ids, v.ID.String()); return true })
+	n.mu.Unlock()
+	n.book.mu.Lock()
+	for i := range n.book.attempts.all {
+		ids = append(ids, n.book.attempts.all[i].task.String())
+	}
+	n.book.mu.Unlock()
+	s, err := one("task", prefix, ids)
+	if err != nil {
+		return raygo.TaskID{}, err
+	}
+	return raygo.ParseTaskID(s)
+}
+
+// taskAttempts lists every attempt of one task.
+func (n *Node) taskAttempts(q *ipc.Query) (*ipc.Rows[ipc.TaskRow], error) {
+	id, err := n.findTask(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	rows := &ipc.Rows[ipc.TaskRow]{Rows: []ipc.TaskRow{}, Peers: ipc.Asked{Asked: 1, Answered: 1}}
+	n.book.mu.Lock()
+	n.book.attempts.each(func(a *attempt) {
+		if a.task == id {
+			rows.Rows = append(rows.Rows, a.row(n.id))
+		}
+	})
+	progress := n.book.progress[id]
+	n.book.mu.Unlock()
+	n.mu.Lock()
+	if v, ok := n.core.Task(id); ok && !v.NoEvents {
+		row := n.liveRow(&v, map[raygo.TaskID]ipc.Note{progress.Task: progress})
+		row.Resources = v.Demand
+		rows.Rows = append(rows.Rows, row)
+	}
+	n.mu.Unlock()
+	if rows.Total = len(rows.Rows); rows.Total == 0 {
+		return nil, raygo.Fail(raygo.CodeRefused, "there is no task %s here, or it left no events", q.ID)
+	}
+	return rows, nil
+}
+
+// oneObject shows an object with its CID, which may have to be computed.
+func (n *Node) oneObject(ctx context.Context, q *ipc.Query) (*ipc.Rows[ipc.ObjectRow], error) {
+	id, err := raygo.ParseObjectID(q.ID)
+	if err != nil {
+		var ids []string
+		n.mu.Lock()
+		n.core.Objects(func(v *sched.ObjectView) bool { ids = append(ids, v.ID.String()); return true })
+		n.mu.Unlock()
+		full, err := one("object", q.ID, ids)
+		if err != nil {
+			return nil, err
+		}
+		id, _ = raygo.ParseObjectID(full)
+	}
+	n.mu.Lock()
+	v, ok := n.core.Object(id)
+	n.mu.Unlock()
+	if !ok {
+		return nil, raygo.Fail(raygo.CodeObjectFreed, "there is no object %s here: it was released, or is of a job that ended", q.ID)
+	}
+	row := n.objectRow(&v)
+	switch v.Value.Kind {
+	case sched.Inline:
+		row.CID = objects.SumBytes(v.Value.Bytes).String()
+	case sched.Stored:
+		ctx, cancel := context.WithTimeout(ctx, cidWait)
+		defer cancel()
+		if c, err := n.store.CID(ctx, v.Value.Store); err == nil {
+			row.CID = c.String()
+		}
+	}
+	return &ipc.Rows[ipc.ObjectRow]{Rows: []ipc.ObjectRow{row}, Total: 1, Peers: ipc.Asked{Asked: 1, Answered: 1}}, nil
+}
+
+// explain says why a task is where it is and what became of its attempts.
+func (n *Node) explain(q *ipc.Query) (*ipc.Explanation, error) {
+	rows, err := n.taskAttempts(q)
+	if err != nil {
+		return nil, err
+	}
+	x := &ipc.Explanation{Task: rows.Rows[len(rows.Rows)-1]}
+	for i := range rows.Rows {
+		r := &rows.Rows[i]
+		at := fmt.Sprintf("attempt %d", r.Attempt)
+		switch {
+		case r.State == raygo.Finished.String() || r.State == raygo.Failed.String():
+			if r.Started.IsZero() {
+				x.Decisions = append(x.Decisions, fmt.Sprintf("%s never ran: %s %s", at, r.ErrorType, r.ErrorMessage))
+				continue
+			}
+			text := fmt.Sprintf("%s was placed on this peer %s after it was submitted: it is the only peer, and the resources (%v) were free", at, r.Started.Sub(r.Created).Round(time.Microsecond), r.Resources)
+			text += fmt.Sprintf("; it ran %s in worker %d and is %s", r.Ended.Sub(r.Started).Round(time.Microsecond), r.WorkerPID, r.State)
+			if r.ErrorType != "" {
+				text += fmt.Sprintf(" (%s: %s)", r.ErrorType, r.ErrorMessage)
+			}
+			x.Decisions = append(x.Decisions, text)
+		default:
+			x.Decisions = append(x.Decisions, fmt.Sprintf("%s is %s: %s", at, r.State, r.Reason))
+		}
+	}
+	return x, nil
+}
+
+// summary counts tasks by function and state, or objects by maker.
+func (n *Node) summary(q *ipc.Query) (*ipc.Summary, error) {
+	s := &ipc.Summary{Time: time.Now(), Groups: []ipc.SummaryGroup{}, Peers: ipc.Asked{Asked: 1, Answered: 1}}
+	at := map[string]int{}
+	add := func(name, state, kind string, size int64) {
+		i, ok := at[name]
+		if !ok {
+			i = len(s.Groups)
+			at[name] = i
+			s.Groups = append(s.Groups, ipc.SummaryGroup{FuncName: name, States: map[string]int{}, Type: kind})
+		}
+		s.Groups[i].States[state]++
+		s.Groups[i].Bytes += size
+		s.Bytes += size
+		s.Total++
+	}
+	if q.ID == "objects" {
+		all := *q
+		all.Limit = maxRows
+		rows, err := n.objectRows(&all)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows.Rows {
+			add(rows.Rows[i].FuncName, rows.Rows[i].State, "", rows.Rows[i].Size)
+		}
+		return s, nil
+	}
+	n.mu.Lock()
+	n.core.Tasks(func(v *sched.TaskView) bool {
+		if !v.NoEvents {
+			add(v.Function, v.State.String(), normalTask, 0)
+		}
+		return true
+	})
+	n.mu.Unlock()
+	n.book.mu.Lock()
+	defer n.book.mu.Unlock()
+	n.book.attempts.each(func(a *attempt) { add(a.function, a.state.String(), normalTask, 0) })
+	return s, nil
+}
+
+func (n *Node) memory(q *ipc.Query) (*ipc.MemoryReport, error) {
+	all := *q
+	rows, err := n.objectRows(&all)
+	if err != nil {
+		return nil, err
+	}
+	workers, err := n.workerRows(&ipc.Query{Limit: maxRows})
+	if err != nil {
+		return nil, err
+	}
+	m := &ipc.MemoryReport{Store: n.storeUsage(), Objects: *rows, Workers: workers.Rows}
+	m.Host.Total, m.Host.Available, _ = machine.Memory()
+	n.mu.Lock()
+	m.Host.OOMKills = n.core.Counts().OOMKills
+	n.mu.Unlock()
+	return m, nil
+}
+
+func workerName(id sched.WorkerID) string { return fmt.Sprintf("w%d", id) }

@@ -1,0 +1,284 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/machine"
+	"github.com/raygo/raygo/objects"
+	"github.com/raygo/raygo/sched"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+const normalTask = "NORMAL_TASK"
+
+// liveRow is the row of an unfinished task.
+func (n *Node) liveRow(v *sched.TaskView, progress map[raygo.TaskID]ipc.Note) ipc.TaskRow {
+	r := ipc.TaskRow{
+		TaskID: v.ID.String(), Attempt: int(v.Attempt), FuncName: v.Function, State: v.State.String(), JobID: v.Job.String(),
+		PeerID: n.id, WorkerPID: v.PID, Type: normalTask, Created: v.Created, Started: v.Started, Depth: v.Depth, Reason: v.Reason,
+	}
+	if !v.Parent.IsZero() {
+		r.ParentTaskID = v.Parent.String()
+	}
+	if p, ok := progress[v.ID]; ok {
+		r.Progress = progressText(&p)
+	}
+	return r
+}
+
+// row is the row of an attempt that ended.
+func (a *attempt) row(peer string) ipc.TaskRow {
+	r := ipc.TaskRow{
+		TaskID: a.task.String(), Attempt: int(a.attempt), FuncName: a.function, State: a.state.String(), JobID: a.task.Job().String(),
+		PeerID: peer, WorkerPID: a.pid, Type: normalTask, Resources: a.class.row, Created: a.created, Started: a.started, Ended: a.ended, Depth: a.depth,
+	}
+	if !a.parent.IsZero() {
+		r.ParentTaskID = a.parent.String()
+	}
+	if a.state == raygo.Failed {
+		r.ErrorType = a.failure.Code.String()
+		if f := failureOf(&a.failure); f != nil {
+			r.ErrorMessage = f.Message
+		}
+	}
+	return r
+}
+
+func failureOf(v *sched.Value) *raygo.Failure {
+	if v.Failure != nil {
+		return v.Failure
+	}
+	var f raygo.Failure
+	if v.Bytes == nil || ipc.Unmarshal(v.Bytes, &f) != nil {
+		return nil
+	}
+	return &f
+}
+
+// taskRows lists live tasks first, then attempts that ended, newest first.
+func (n *Node) taskRows(q *ipc.Query) (*ipc.Rows[ipc.TaskRow], error) {
+	f, err := newFilter[ipc.TaskRow](q)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range n.liveTasks(f.full, f.count) {
+		row := n.liveRow(&v.TaskView, nil)
+		row.Progress, row.Resources = v.progress, v.class.row
+		f.add(&row)
+	}
+	n.book.mu.Lock()
+	ended := slices.Clone(n.book.attempts.all)
+	first := n.book.attempts.next
+	n.book.mu.Unlock()
+	for i := range ended {
+		a := &ended[(first+len(ended)-1-i+len(ended))%len(ended)]
+		if f.full() {
+			f.count(1)
+			continue
+		}
+		row := a.row(n.id)
+		f.add(&row)
+	}
+	return &f.rows, nil
+}
+
+// liveTask is an unfinished task with what the loop does not know of it.
+type liveTask struct {
+	sched.TaskView
+	class    *class
+	progress string
+}
+
+// liveTasks copies the unfinished tasks that leave rows. Under the loop as
+// little as possible is done; past the limit they are only counted.
+func (n *Node) liveTasks(full func() bool, count func(int)) []liveTask {
+	var live []liveTask
+	n.mu.Lock()
+	n.core.Tasks(func(v *sched.TaskView) bool {
+		switch {
+		case v.NoEvents:
+		case len(live) >= maxRows && full != nil:
+			count(1)
+		default:
+			live = append(live, liveTask{TaskView: *v, class: n.classes[v.Class]})
+		}
+		return true
+	})
+	n.mu.Unlock()
+	n.book.mu.Lock()
+	for i := range live {
+		if p, ok := n.book.progress[live[i].ID]; ok {
+			live[i].progress = progressText(&p)
+		}
+	}
+	n.book.mu.Unlock()
+	slices.SortFunc(live, func(a, b liveTask) int { return a.Created.Compare(b.Created) })
+	return live
+}
+
+// objectRows lists the objects of this peer's jobs.
+func (n *Node) objectRows(q *ipc.Query) (*ipc.Rows[ipc.ObjectRow], error) {
+	f, err := newFilter[ipc.ObjectRow](q)
+	if err != nil {
+		return nil, err
+	}
+	var views []sched.ObjectView
+	n.mu.Lock()
+	n.core.Objects(func(v *sched.ObjectView) bool {
+		if len(views) >= maxRows {
+			f.count(1)
+		} else {
+			views = append(views, *v)
+		}
+		return true
+	})
+	n.mu.Unlock()
+	for i := range views {
+		row := n.objectRow(&views[i])
+		f.add(&row)
+	}
+	return &f.rows, nil
+}
+
+func (n *Node) objectRow(v *sched.ObjectView) ipc.ObjectRow {
+	r := ipc.ObjectRow{
+		ObjectID: v.ID.String(), JobID: v.ID.Job().String(), TaskID: v.ID.Task().String(), PeerID: n.id,
+		Refs: v.Refs, TaskPins: v.TaskPins, Contains: v.Contained, FuncName: v.Function, Size: int64(v.Value.Size), State: "PENDING",
+	}
+	switch v.Value.Kind {
+	case sched.Inline:
+		r.State, r.Size = "INLINE", int64(len(v.Value.Bytes))
+	case sched.Composite:
+		r.State = "INLINE"
+	case sched.Failed:
+		r.State = "FAILED"
+	case sched.Stored:
+		r.State = "IN_MEMORY"
+		if info, ok := n.store.Info(v.Value.Store); ok {
+			r.CID, r.Mapped, r.Size = info.CID, info.Pins, int64(info.Size)
+			if info.State == objects.Spilled {
+				r.State = "SPILLED"
+			}
+		}
+	}
+	return r
+}
+
+func (n *Node) workerRows(q *ipc.Query) (*ipc.Rows[ipc.WorkerRow], error) {
+	f, err := newFilter[ipc.WorkerRow](q)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	rows := n.workersNow()
+	n.mu.Unlock()
+	for i := range rows {
+		rows[i].RSS, _ = machine.ProcessRSS(rows[i].PID)
+		f.add(&rows[i])
+	}
+	return &f.rows, nil
+}
+
+// workersNow are the rows of the workers. The loop is held.
+func (n *Node) workersNow() []ipc.WorkerRow {
+	var rows []ipc.WorkerRow
+	for _, v := range n.core.Workers() {
+		r := ipc.WorkerRow{PID: v.PID, State: v.State, JobID: v.Job.String(), FuncName: v.Func, PeerID: n.id, Calls: v.Calls}
+		r.WorkerID = workerName(v.ID)
+		if !v.Task.IsZero() {
+			r.TaskID = v.Task.String()
+		}
+		if w := n.workers[v.ID]; w != nil {
+			r.Program, r.GPUIDs, r.Started = w.job.binary, w.gpus, w.started
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+func (n *Node) jobRows(q *ipc.Query) (*ipc.Rows[ipc.JobRow], error) {
+	f, err := newFilter[ipc.JobRow](q)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	var rows []ipc.JobRow
+	for _, v := range n.core.Jobs() {
+		if j := n.jobs[v.ID]; j != nil {
+			rows = append(rows, n.jobRow(j, &v))
+		}
+	}
+	n.mu.Unlock()
+	n.book.mu.Lock()
+	n.book.jobs.each(func(r *ipc.JobRow) { rows = append(rows, *r) })
+	n.book.mu.Unlock()
+	slices.SortStableFunc(rows, func(a, b ipc.JobRow) int { return b.Started.Compare(a.Started) })
+	for i := range rows {
+		f.add(&rows[i])
+	}
+	return &f.rows, nil
+}
+
+func (n *Node) jobRow(j *job, v *sched.JobView) ipc.JobRow {
+	r := ipc.JobRow{
+		JobID: j.id.String(), Name: j.name, State: "RUNNING", Program: j.binary, PID: j.pid, Started: j.started, PeerID: n.id,
+		Tasks: v.Pending, Finished: v.Finished, Failed: v.Failed,
+	}
+	if j.detached {
+		r.State = "DETACHED"
+	}
+	if id := j.cid.Load(); id != nil {
+		r.CID = *id
+	}
+	return r
+}
+
+func (n *Node) nodeRow() ipc.NodeRow {
+	host, _ := os.Hostname()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.core.Counts()
+	r := ipc.NodeRow{
+		PeerID: n.id, Alive: true, State: "ALIVE", Addrs: []string{}, Labels: n.cfg.Labels, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Version: Version, Tier: string(n.launcher.Tier()), Workers: len(n.workers), Pending: c.Ready, Running: c.Running,
+		Store: n.storeUsage(), Started: n.born, Hostname: host, PID: os.Getpid(),
+	}
+	r.Total, r.Free = n.core.Capacity()
+	if n.draining {
+		r.State = "DRAINING"
+	}
+	return r
+}
+
+func (n *Node) storeUsage() ipc.StoreUsage {
+	u := n.store.Usage()
+	return ipc.StoreUsage{
+		Limit: u.Limit, Used: u.Used, Pinned: u.Pinned, Spilled: u.Spilled, Objects: u.Objects,
+		SpilledEver: u.SpilledEver, Restored: u.Restored, Waiting: u.Waiting,
+	}
+}
+
+func (n *Node) status() *ipc.ClusterStatus {
+	s := &ipc.ClusterStatus{Time: time.Now(), Demands: []ipc.Demand{}}
+	s.Nodes = ipc.Rows[ipc.NodeRow]{Rows: []ipc.NodeRow{n.nodeRow()}, Total: 1, Peers: ipc.Asked{Asked: 1, Answered: 1}}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, d := range n.core.Demands() {
+		s.Demands = append(s.Demands, ipc.Demand{Shape: d.Shape, FuncName: d.Function, Count: d.Count, Infeasible: d.Infeasible})
+	}
+	s.Jobs = len(n.jobs)
+	return s
+}
+
+// progressText is how far a task says it is.
+func progressText(n *ipc.Note) string {
+	if n.Total <= 0 {
+		return fmt.Sprint(n.Done)
+	}
+	return fmt.Sprintf("%d/%d", n.Done, n.Total)
+}
