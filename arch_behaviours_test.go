@@ -24,8 +24,10 @@ var (
 	// behaviourNote is what a test says of itself: behaviour 50, or behaviours
 	// 50, 51 and 52.
 	behaviourNote = regexp.MustCompile(`\bbehaviours? (\d+(?:(?:, | and |, and )\d+)*)`)
-	numberIn      = regexp.MustCompile(`\d+`)
-	testIn        = regexp.MustCompile("`([^`]+)`")
+	// lawRow is a line of the table of laws.
+	lawRow   = regexp.MustCompile(`^\| \d+\. `)
+	numberIn = regexp.MustCompile(`\d+`)
+	testIn   = regexp.MustCompile("`([^`]+)`")
 )
 
 // coverage is what the tests say of themselves.
@@ -130,6 +132,34 @@ func TestBehavioursAreThoseOfTheTests(t *testing.T) {
 		case !strings.Contains(cell, "`"):
 			t.Errorf("%s covers behaviour %s, of which %s says %q: run 'go test . -update'", c.of[number][0], number, table, cell)
 		}
+	}
+}
+
+// TestLawsNameTheirTests does the same for the laws of ARCHITECTURE.md.
+func TestLawsNameTheirTests(t *testing.T) {
+	c := covered(t)
+	text, err := os.ReadFile("ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	laws := 0
+	for _, line := range strings.Split(string(text), "\n") {
+		if !lawRow.MatchString(line) {
+			continue
+		}
+		laws++
+		tests := testIn.FindAllStringSubmatch(line, -1)
+		if len(tests) == 0 {
+			t.Errorf("ARCHITECTURE.md: no test is named for: %s", line)
+		}
+		for _, name := range tests {
+			if !c.tests[name[1]] {
+				t.Errorf("ARCHITECTURE.md: %s, named for a law, is no test", name[1])
+			}
+		}
+	}
+	if laws == 0 {
+		t.Error("ARCHITECTURE.md has no table of laws")
 	}
 }
 

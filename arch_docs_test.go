@@ -30,7 +30,7 @@ func TestDocumentsLinkToWhatIsThere(t *testing.T) {
 }
 
 // quoted finds names of the SDK in the manual: raygo.Name, p2p.Name.
-var quoted = regexp.MustCompile(`\b(raygo|p2p)\.([A-Z][A-Za-z0-9]*)`)
+var quoted = regexp.MustCompile(`(?:^|[^/\w])(raygo|p2p)\.([A-Z][A-Za-z0-9]*)`)
 
 func TestDocumentsNameWhatTheSDKHas(t *testing.T) {
 	_, all := sources(t)
@@ -51,7 +51,7 @@ func TestDocumentsNameWhatTheSDKHas(t *testing.T) {
 		}
 		for _, m := range quoted.FindAllStringSubmatch(string(text), -1) {
 			if !slices.Contains(have[m[1]], m[2]) {
-				t.Errorf("%s speaks of %s, which the SDK does not have: correct the one or the other", doc, m[0])
+				t.Errorf("%s speaks of %s, which the SDK does not have: correct the one or the other", doc, m[1]+"."+m[2])
 			}
 		}
 	}
