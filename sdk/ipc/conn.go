@@ -31,6 +31,7 @@ type Conn struct {
 	more   sync.Cond  // signalled when out drained or err set
 	out    []byte     // frames not yet given to the kernel
 	spare  []byte
+	away   int  // bytes that the connection's goroutine is giving to the kernel
 	flush  bool // some goroutine is writing; it takes what is appended meanwhile
 	err    error
 	limit  int
@@ -149,7 +150,7 @@ func (n *Conn) Send(fn func([]byte) []byte) error {
 func (n *Conn) Backlog() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.out)
+	return len(n.out) + n.away
 }
 
 // Flush gives what was appended to the kernel, without waiting for a slow
@@ -231,11 +232,11 @@ func (n *Conn) writeLoop() {
 		for len(n.out) > 0 && !n.flush && n.err == nil {
 			n.flush = true
 			batch := n.out
-			n.out = nil
+			n.out, n.away = nil, len(batch)
 			n.mu.Unlock()
 			_, err := n.c.Write(batch)
 			n.mu.Lock()
-			n.flush = false
+			n.flush, n.away = false, 0
 			if err != nil {
 				n.fail(err)
 			}
