@@ -9,6 +9,8 @@ import (
 	"sync"
 	"unsafe"
 
+	"github.com/fxamacker/cbor/v2"
+
 	words "github.com/raygo/raygo"
 	"github.com/raygo/raygo/sdk/ipc"
 )
@@ -69,6 +71,10 @@ func (c *call) begin() error {
 	return nil
 }
 
+// classKey encodes a class so that equal ones are equal bytes: a program that
+// calls Options for each of a million calls has one class, not a million.
+var classKey = must(cbor.CanonicalEncOptions().EncMode())
+
 // classIn gives the number by which s's peer knows these options, and tells the
 // peer first if it does not.
 func (co *callOptions) classIn(s *Session) (uint32, error) {
@@ -86,13 +92,18 @@ func (co *callOptions) classIn(s *Session) (uint32, error) {
 		return 0, err
 	}
 	opts.RetryOn = names
-	s.classes++
-	id := s.classes
-	_, err = s.out.append(ipc.AppendNumbered(nil, ipc.TypeClass, id, &ipc.Class{
-		Function: co.f.name, Signature: co.f.sig, Options: opts, Caller: co.f.caller,
-	}))
+	def := &ipc.Class{Function: co.f.name, Signature: co.f.sig, Options: opts, Caller: co.f.caller}
+	key, err := classKey.Marshal(def)
 	if err != nil {
-		return 0, s.sendError(err)
+		return 0, fmt.Errorf("describe the options of %s: %w", co.f.name, err)
+	}
+	id, known := s.classes[string(key)]
+	if !known {
+		id = uint32(len(s.classes) + 1)
+		if _, err := s.out.append(ipc.AppendNumbered(nil, ipc.TypeClass, id, def)); err != nil {
+			return 0, s.sendError(err)
+		}
+		s.classes[string(key)] = id
 	}
 	co.class.Store(&class{s: s, id: id})
 	return id, nil

@@ -1,6 +1,7 @@
 package raygo_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -256,4 +257,60 @@ func TestCopiesOfARefHoldItsObject(t *testing.T) {
 		t.Fatalf("%q, %v", s, err)
 	}
 	runtime.KeepAlive(ref)
+}
+
+var (
+	keeps   = raygo.Func1(keepsFn)
+	kept    []byte
+	keptWas string
+)
+
+// keepsFn holds on to its argument and checks the one of the call before.
+func keepsFn(_ context.Context, b []byte) (bool, error) {
+	same := string(kept) == keptWas
+	kept, keptWas = b, string(b)
+	return same, nil
+}
+
+// behaviour 15
+func TestAnInlineArgumentCanBeKept(t *testing.T) {
+	c := soon(t)
+	for i := range 200 {
+		b := bytes.Repeat([]byte{byte(i)}, 100+i*37)
+		if same, err := raygo.Get(c, keeps.Remote(c, b)); err != nil || !same {
+			t.Fatalf("call %d: %v, %v", i, same, err)
+		}
+	}
+}
+
+// behaviour 28
+func TestGetAllKeepsTheOrder(t *testing.T) {
+	c := soon(t)
+	late, early := slow.Remote(c, 50*time.Millisecond), slow.Remote(c, time.Millisecond)
+	ds, err := raygo.GetAll(c, []raygo.Ref[time.Duration]{late, early, late})
+	if err != nil || ds[0] != ds[2] || ds[1] != time.Millisecond {
+		t.Fatal(ds, err)
+	}
+	begun := time.Now()
+	if _, err := raygo.GetAll(c, []raygo.Ref[time.Duration]{slow.Remote(c, 15*time.Second), slowFails.Remote(c)}); err == nil || time.Since(begun) > 5*time.Second {
+		t.Fatalf("a failure is said after %s: %v", time.Since(begun), err)
+	}
+}
+
+var slowFails = raygo.Func0(slowFailsFn)
+
+func slowFailsFn(context.Context) (time.Duration, error) {
+	time.Sleep(20 * time.Millisecond)
+	return 0, errors.New("late")
+}
+
+// Options made anew for each call are one class.
+func TestOptionsOfEachCall(t *testing.T) {
+	c := soon(t)
+	for i := range 500 {
+		task := square.Options(raygo.NumCPUs(0.5), raygo.Resource("none", 0), raygo.Env(map[string]string{"A": "1", "B": "2"}))
+		if n, err := raygo.Get(c, task.Remote(c, i)); err != nil || n != i*i {
+			t.Fatal(n, err)
+		}
+	}
 }

@@ -35,7 +35,7 @@ type Session struct {
 	requests  atomic.Uint32
 
 	defining sync.Mutex // guards classes, and that a class is sent before its use
-	classes  uint32
+	classes  map[string]uint32
 
 	mu      sync.Mutex // guards everything below; nothing is called while it is held
 	table   table
@@ -100,7 +100,7 @@ func attach(ctx context.Context, conn *ipc.Conn, role ipc.Role, conf config) (*S
 	s := &Session{
 		conn: conn, welcome: w, conf: conf, arena: newArena(file, w.ArenaSize),
 		table:   table{job: w.Job, proc: w.Proc, chunks: map[uint32]*chunk{}, other: map[words.ObjectID]*entry{}},
-		streams: map[words.TaskID]*streamCore{}, allocs: map[words.ObjectID]*allocWait{},
+		classes: map[string]uint32{}, streams: map[words.TaskID]*streamCore{}, allocs: map[words.ObjectID]*allocWait{},
 		asks: map[uint32]*ask{}, deaths: map[*waiter]struct{}{}, ballast: make([]byte, ballastSize),
 	}
 	if role == ipc.RoleWorker {

@@ -109,7 +109,6 @@ func partsOf(h *handle, n int) []*handle {
 	for i := range hs {
 		hs[i] = s.intern(task.Object(uint32(i + 1)))
 	}
-	_ = s.out.flush() // the parts are held before the whole can be let go
 	runtime.KeepAlive(h)
 	return hs
 }
