@@ -117,8 +117,8 @@ func TestStatesOfTasksThatWait(t *testing.T) {
 		held = append(held, holdTask.Remote(s.ctx, s.gate))
 	}
 	addTask.RemoteArgs(s.ctx, held[0], held[1])
-	s.untilStates("main.hold", map[string]int{"RUNNING": 2, "PENDING_NODE_ASSIGNMENT": 8})
-	s.untilStates("main.add", map[string]int{"PENDING_ARGS_AVAIL": 1})
+	s.untilStates("raygo.hold", map[string]int{"RUNNING": 2, "PENDING_NODE_ASSIGNMENT": 8})
+	s.untilStates("raygo.add", map[string]int{"PENDING_ARGS_AVAIL": 1})
 	var rows ipc.Rows[ipc.TaskRow]
 	if err := json.Unmarshal([]byte(s.command("list", "tasks", "--limit", "4", "--format", "json")), &rows); err != nil {
 		t.Fatal(err)
@@ -127,8 +127,8 @@ func TestStatesOfTasksThatWait(t *testing.T) {
 		t.Errorf("with a limit of 4: %d rows of %d, truncated %v", len(rows.Rows), rows.Total, rows.Truncated)
 	}
 	s.open()
-	s.untilStates("main.hold", map[string]int{"FINISHED": 10})
-	s.untilStates("main.add", map[string]int{"FINISHED": 1})
+	s.untilStates("raygo.hold", map[string]int{"FINISHED": 10})
+	s.untilStates("raygo.add", map[string]int{"FINISHED": 1})
 }
 
 // behaviour 213
@@ -136,11 +136,11 @@ func TestStatesOfBlockedTasks(t *testing.T) {
 	s := look(t)
 	getTask.Remote(s.ctx, s.gate)
 	waitTask.Remote(s.ctx, s.gate)
-	s.untilStates("main.getChild", map[string]int{"RUNNING_IN_GET": 1})
-	s.untilStates("main.waitChild", map[string]int{"RUNNING_IN_WAIT": 1})
+	s.untilStates("raygo.getChild", map[string]int{"RUNNING_IN_GET": 1})
+	s.untilStates("raygo.waitChild", map[string]int{"RUNNING_IN_WAIT": 1})
 	s.open()
-	s.untilStates("main.getChild", map[string]int{"FINISHED": 1})
-	s.untilStates("main.waitChild", map[string]int{"FINISHED": 1})
+	s.untilStates("raygo.getChild", map[string]int{"FINISHED": 1})
+	s.untilStates("raygo.waitChild", map[string]int{"FINISHED": 1})
 }
 
 // behaviours 106, 214 and 230
@@ -189,12 +189,12 @@ func TestTheEndOfAJobFailsItsTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	holdTask.Remote(s.ctx, s.gate)
-	s.untilStates("main.hold", map[string]int{"RUNNING": 1})
+	s.untilStates("raygo.hold", map[string]int{"RUNNING": 1})
 	if err := s.session.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.untilStates("main.hold", map[string]int{"FAILED": 1})
-	s.untilStates("main.add1", map[string]int{"FINISHED": 1})
+	s.untilStates("raygo.hold", map[string]int{"FAILED": 1})
+	s.untilStates("raygo.add1", map[string]int{"FINISHED": 1})
 	if out := s.command("list", "jobs"); !strings.Contains(out, "FINISHED") {
 		t.Errorf("the job is not over:\n%s", out)
 	}
@@ -206,8 +206,8 @@ func TestATaskWithoutEventsLeavesNoRow(t *testing.T) {
 	if _, err := raygo.Get(s.ctx, quietTask.Remote(s.ctx, 1)); err != nil {
 		t.Fatal(err)
 	}
-	s.untilStates("main.add", map[string]int{"FINISHED": 1})
-	if rows := s.tasks("func_name=main.quiet"); len(rows) != 0 {
+	s.untilStates("raygo.add", map[string]int{"FINISHED": 1})
+	if rows := s.tasks("func_name=raygo.quiet"); len(rows) != 0 {
 		t.Errorf("there are rows: %+v", rows)
 	}
 }
@@ -225,8 +225,8 @@ func TestFiltersAreJoined(t *testing.T) {
 	}
 	for want, filters := range map[int][]string{
 		2: {"func_name=a=b"},
-		1: {"state=FAILED", "func_name=main.once"},
-		0: {"state=FAILED", "func_name!=main.once"},
+		1: {"state=FAILED", "func_name=raygo.once"},
+		0: {"state=FAILED", "func_name!=raygo.once"},
 		3: {"state=FINISHED", "job_id=" + s.session.JobID()},
 	} {
 		if rows := s.tasks(filters...); len(rows) != want {
@@ -239,7 +239,7 @@ func TestFiltersAreJoined(t *testing.T) {
 func TestTheTimelineIsATrace(t *testing.T) {
 	s := look(t)
 	ref := spanTask.Remote(s.ctx, s.gate)
-	s.untilStates("main.withSpan", map[string]int{"RUNNING": 1})
+	s.untilStates("raygo.withSpan", map[string]int{"RUNNING": 1})
 	s.open()
 	if _, err := raygo.Get(s.ctx, ref); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestTheTimelineIsATrace(t *testing.T) {
 	var task, span *ipc.TraceEvent
 	for i := range trace.Events {
 		switch e := &trace.Events[i]; {
-		case e.Phase == "X" && e.Name == "main.withSpan":
+		case e.Phase == "X" && e.Name == "raygo.withSpan":
 			task = e
 		case e.Phase == "X" && e.Name == "inner":
 			span = e
@@ -298,7 +298,7 @@ func TestATasksLogIsItsOwn(t *testing.T) {
 func TestLogsFollowToTheTasksEnd(t *testing.T) {
 	s := look(t)
 	ref := sayTask.Remote(s.ctx, "a line", s.gate)
-	s.untilStates("main.say", map[string]int{"RUNNING": 1})
+	s.untilStates("raygo.say", map[string]int{"RUNNING": 1})
 	done := make(chan string, 1)
 	go func() {
 		_, out, errOut := try(t, "logs", "-f", taskOf(ref))
@@ -331,9 +331,9 @@ func TestStatusShowsWhatWaitsAndWhatNeverFits(t *testing.T) {
 		for _, d := range st.Demands {
 			have[d.FuncName] = d
 		}
-		return have["main.hold"].Count == 3 && have["main.hold"].Infeasible == "" && strings.Contains(have["main.wish"].Infeasible, "unicorn")
+		return have["raygo.hold"].Count == 3 && have["raygo.hold"].Infeasible == "" && strings.Contains(have["raygo.wish"].Infeasible, "unicorn")
 	})
-	if out := s.command("status"); !strings.Contains(out, "3 × main.hold {CPU=1}") || !strings.Contains(out, "fits no peer") {
+	if out := s.command("status"); !strings.Contains(out, "3 × raygo.hold {CPU=1}") || !strings.Contains(out, "fits no peer") {
 		t.Errorf("status shows\n%s", out)
 	}
 	if out := s.command("explain", taskOf(wish)); !strings.Contains(out, "unicorn") {
@@ -349,11 +349,11 @@ func TestCancelOfAJobStopsAll(t *testing.T) {
 	for range 4 {
 		holdTask.Remote(s.ctx, s.gate)
 	}
-	s.untilStates("main.hold", map[string]int{"RUNNING": 2, "PENDING_NODE_ASSIGNMENT": 2})
+	s.untilStates("raygo.hold", map[string]int{"RUNNING": 2, "PENDING_NODE_ASSIGNMENT": 2})
 	if out := s.command("cancel", s.session.JobID()); !strings.HasPrefix(out, "2 never started, 2 stopped") {
 		t.Errorf("cancel says %q", out)
 	}
-	s.untilStates("main.hold", map[string]int{"FAILED": 4})
+	s.untilStates("raygo.hold", map[string]int{"FAILED": 4})
 }
 
 // behaviour 229
