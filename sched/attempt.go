@@ -53,7 +53,7 @@ func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
 	j := c.jobs[task.Job()]
 	for _, out := range outs {
 		id := task.Object(out.Index)
-		if out.Value.Kind == Stored && (j == nil || j.objects[id] == nil || j.objects[id].value.Kind != Stored) {
+		if out.Value.Kind == Stored && (j == nil || j.objects.get(id) == nil || j.objects.get(id).value.Kind != Stored) {
 			c.emit(&Delete{Object: id})
 		}
 	}
@@ -134,7 +134,7 @@ func (c *Core) succeed(t *task, e *Result) {
 		if out.Value.Kind != Composite || out.Index != 0 {
 			out.Value = sound(out.Value)
 		}
-		if out.Index > 0 && t.job.objects[t.id.Object(0)] != nil && t.job.objects[t.id.Object(out.Index)] == nil {
+		if out.Index > 0 && t.job.objects.get(t.id.Object(0)) != nil && t.job.objects.get(t.id.Object(out.Index)) == nil {
 			c.newObject(t.job, t.id.Object(out.Index)) // the composite will contain it
 		}
 		nested := out.Nested

@@ -8,11 +8,11 @@ import (
 
 func (c *Core) cancel(e *Cancel) {
 	j := c.jobs[e.Task.Job()]
-	if j == nil || j.tasks[e.Task] == nil {
+	if j == nil || j.tasks.task(e.Task) == nil {
 		c.cancelSettled(e)
 		return
 	}
-	t := j.tasks[e.Task]
+	t := j.tasks.task(e.Task)
 	t.spares = !e.Recursive
 	c.cancelTask(t, e, raygo.Fail(raygo.CodeCancelled, "it was cancelled"), e.Force, e.Recursive)
 }

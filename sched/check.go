@@ -14,11 +14,11 @@ func (c *Core) Check() error {
 	}
 	n := 0
 	for _, j := range c.jobs {
-		n += len(j.tasks)
+		n += j.tasks.n
 		if err := j.checkRefs(c); err != nil {
 			return err
 		}
-		for _, t := range j.tasks {
+		for _, t := range j.tasks.all() {
 			if t.settled {
 				return fmt.Errorf("settled task %s is still in its job's table", t.id)
 			}
@@ -83,12 +83,12 @@ func (j *job) checkRefs(c *Core) error {
 	refs, pins, in := map[raygo.ObjectID]int32{}, map[raygo.ObjectID]int32{}, map[raygo.ObjectID]int32{}
 	for _, p := range c.procs {
 		if p.job == j {
-			for id, n := range p.refs {
+			for id, n := range p.refs.all() {
 				refs[id] += n
 			}
 		}
 	}
-	for _, t := range j.tasks {
+	for _, t := range j.tasks.all() {
 		for _, id := range t.deps {
 			pins[id]++
 		}
@@ -96,17 +96,17 @@ func (j *job) checkRefs(c *Core) error {
 			pins[id]++
 		}
 	}
-	for _, o := range j.objects {
+	for _, o := range j.objects.all() {
 		for _, id := range o.nested {
 			in[id]++
 		}
 	}
-	for id, o := range j.objects {
+	for id, o := range j.objects.all() {
 		if o.refs != refs[id] || o.taskPins != pins[id] || o.contained != in[id] {
 			return fmt.Errorf("object %s counts refs %d, pins %d, containers %d; there are %d, %d, %d",
 				id, o.refs, o.taskPins, o.contained, refs[id], pins[id], in[id])
 		}
-		if !o.needed() && (o.value.Kind != None || j.tasks[id.Task()] == nil) {
+		if !o.needed() && (o.value.Kind != None || j.tasks.task(id.Task()) == nil) {
 			return fmt.Errorf("object %s is needed by nothing and still there", id)
 		}
 	}

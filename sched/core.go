@@ -75,8 +75,8 @@ type job struct {
 	driver   raygo.ProcID
 	detached bool
 	ended    bool
-	tasks    map[raygo.TaskID]*task
-	objects  map[raygo.ObjectID]*object
+	tasks    *index[*task]
+	objects  *index[*object]
 	streams  map[raygo.TaskID]*stream
 	workers  int
 	running  int // tasks on workers now, for fairness between jobs
@@ -89,7 +89,7 @@ type job struct {
 type proc struct {
 	id   raygo.ProcID
 	job  *job
-	refs map[raygo.ObjectID]int32
+	refs *index[int32]
 }
 
 // New makes a core.
@@ -222,7 +222,7 @@ func (c *Core) jobStarted(e *JobStarted) {
 	}
 	j := &job{
 		id: e.Job, driver: e.Driver, detached: e.Detached,
-		tasks: map[raygo.TaskID]*task{}, objects: map[raygo.ObjectID]*object{}, streams: map[raygo.TaskID]*stream{},
+		tasks: newIndex[*task](e.Job), objects: newIndex[*object](e.Job), streams: map[raygo.TaskID]*stream{},
 	}
 	c.jobs[e.Job] = j
 	c.addProc(e.Driver, j)
@@ -239,7 +239,7 @@ func (c *Core) addProc(id raygo.ProcID, j *job) {
 	if c.procs[id] != nil {
 		return
 	}
-	c.procs[id] = &proc{id: id, job: j, refs: map[raygo.ObjectID]int32{}}
+	c.procs[id] = &proc{id: id, job: j, refs: newIndex[int32](j.id)}
 }
 
 // procGone drops what a process held. A driver's end is its job's end, unless
@@ -263,8 +263,8 @@ func (c *Core) procGone(id raygo.ProcID) {
 		s.consumers = slices.DeleteFunc(s.consumers, func(have raygo.ProcID) bool { return have == id })
 	}
 	for _, oid := range sortedRefs(p.refs) {
-		if o := p.job.objects[oid]; o != nil {
-			o.refs -= p.refs[oid]
+		if o := p.job.objects.get(oid); o != nil {
+			o.refs -= p.refs.get(oid)
 			c.look(o)
 		}
 	}

@@ -17,7 +17,7 @@ func (c *Core) endJob(j *job, reason string) {
 	}
 	j.ended = true
 	why := failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason))
-	c.out = slices.Grow(c.out, len(j.tasks))
+	c.out = slices.Grow(c.out, j.tasks.n)
 	for _, t := range sortedTasks(j.tasks) {
 		c.unqueue(t)
 		if t.worker == nil {
@@ -32,8 +32,8 @@ func (c *Core) endJob(j *job, reason string) {
 		}
 		t.state = raygo.Failed
 	}
-	j.tasks, j.streams = map[raygo.TaskID]*task{}, map[raygo.TaskID]*stream{}
-	j.objects = map[raygo.ObjectID]*object{}
+	j.tasks, j.streams = newIndex[*task](j.id), map[raygo.TaskID]*stream{}
+	j.objects = newIndex[*object](j.id)
 	for _, w := range slices.Clone(c.order) {
 		if w.key.job == j.id {
 			c.stopWorker(w, true)
@@ -82,15 +82,15 @@ func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 }
 
 // sortedTasks are a job's tasks in the order of their IDs.
-func sortedTasks(m map[raygo.TaskID]*task) []*task {
+func sortedTasks(x *index[*task]) []*task {
 	type entry struct {
 		proc uint64
 		seq  uint32
 		task *task
 	}
-	es := make([]entry, 0, len(m))
-	for id, t := range m {
-		es = append(es, entry{uint64(id.Proc()), id.Seq(), t})
+	es := make([]entry, 0, x.n)
+	for _, t := range x.all() {
+		es = append(es, entry{uint64(t.id.Proc()), t.id.Seq(), t})
 	}
 	slices.SortFunc(es, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.proc, b.proc), cmp.Compare(a.seq, b.seq))
@@ -102,9 +102,9 @@ func sortedTasks(m map[raygo.TaskID]*task) []*task {
 	return ts
 }
 
-func sortedRefs(m map[raygo.ObjectID]int32) []raygo.ObjectID {
-	ids := make([]raygo.ObjectID, 0, len(m))
-	for id := range m {
+func sortedRefs(x *index[int32]) []raygo.ObjectID {
+	ids := make([]raygo.ObjectID, 0, x.n)
+	for id := range x.all() {
 		ids = append(ids, id)
 	}
 	slices.SortFunc(ids, func(a, b raygo.ObjectID) int { return bytes.Compare(a[:], b[:]) })

@@ -36,17 +36,17 @@ func (o *object) needed() bool {
 
 func (c *Core) newObject(j *job, id raygo.ObjectID) *object {
 	o := &object{id: id, job: j}
-	j.objects[id] = o
+	j.objects.set(id, o)
 	return o
 }
 
 // object is the record of id. A record is made for a result that is still to
 // come; nil means that the object is gone or never was.
 func (c *Core) object(j *job, id raygo.ObjectID) *object {
-	if o := j.objects[id]; o != nil {
+	if o := j.objects.get(id); o != nil {
 		return o
 	}
-	t := j.tasks[id.Task()]
+	t := j.tasks.task(id.Task())
 	if t == nil {
 		if s := j.streams[id.Task()]; s != nil && s.ended {
 			return c.late(j, s, id)
@@ -80,7 +80,7 @@ func (t *task) makes(index uint32) bool {
 
 func (c *Core) hold(p *proc, o *object) {
 	o.refs++
-	p.refs[o.id]++
+	p.refs.set(o.id, p.refs.get(o.id)+1)
 }
 
 // look puts an object on the worklist of those that may have to go.
@@ -103,10 +103,10 @@ func (c *Core) sweep() {
 		o := c.free[len(c.free)-1]
 		c.free = c.free[:len(c.free)-1]
 		o.listed = false
-		if o.needed() || o.job.objects[o.id] != o {
+		if o.needed() || o.job.objects.get(o.id) != o {
 			continue
 		}
-		delete(o.job.objects, o.id)
+		o.job.objects.drop(o.id)
 		for _, w := range o.waiters { // released while somebody waits in Get
 			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released", o.id)
 			c.emit(&Notify{Proc: w.proc, Object: o.id, Value: failed(f), Wanted: true, Mode: w.mode})
@@ -120,7 +120,7 @@ func (c *Core) sweep() {
 			c.emit(&Delete{Object: o.id})
 		}
 		for _, id := range o.nested {
-			if in := o.job.objects[id]; in != nil {
+			if in := o.job.objects.get(id); in != nil {
 				in.contained--
 				c.look(in)
 			}
@@ -131,7 +131,7 @@ func (c *Core) sweep() {
 // resolve gives an object its value, once: law 1. With no record nobody needs
 // it and stored bytes go.
 func (c *Core) resolve(j *job, id raygo.ObjectID, v Value, nested []raygo.ObjectID) {
-	o := j.objects[id]
+	o := j.objects.get(id)
 	if o == nil {
 		if v.Kind == Stored && v.Store == id {
 			c.emit(&Delete{Object: id})
@@ -190,14 +190,14 @@ func (c *Core) announce(o *object) {
 	if told || o.submitter == 0 {
 		return
 	}
-	if p := c.procs[o.submitter]; p != nil && p.refs[o.id] > 0 {
+	if p := c.procs[o.submitter]; p != nil && p.refs.get(o.id) > 0 {
 		c.emit(&Notify{Proc: p.id, Object: o.id, Value: o.value})
 	}
 }
 
 func (c *Core) put(e *Put) {
 	p := c.procs[e.Proc]
-	if p == nil || e.Object.Job() != p.job.id || p.job.made(e.Object.Task()) || p.job.objects[e.Object] != nil {
+	if p == nil || e.Object.Job() != p.job.id || p.job.made(e.Object.Task()) || p.job.objects.get(e.Object) != nil {
 		return
 	}
 	o := c.newObject(p.job, e.Object)
@@ -227,16 +227,12 @@ func (c *Core) release(e *Release) {
 		return
 	}
 	for _, id := range e.Objects {
-		n := p.refs[id]
+		n := p.refs.get(id)
 		if n == 0 {
 			continue
 		}
-		if n == 1 {
-			delete(p.refs, id)
-		} else {
-			p.refs[id] = n - 1
-		}
-		if o := p.job.objects[id]; o != nil {
+		p.refs.set(id, n-1)
+		if o := p.job.objects.get(id); o != nil {
 			o.refs--
 			c.look(o)
 		}
@@ -265,7 +261,7 @@ func (c *Core) want(e *Want) {
 // dropWaiter forgets what a process that is gone was waiting for.
 func (c *Core) dropWaiter(p *proc) {
 	for _, id := range sortedRefs(p.refs) {
-		if o := p.job.objects[id]; o != nil && len(o.waiters) > 0 {
+		if o := p.job.objects.get(id); o != nil && len(o.waiters) > 0 {
 			o.waiters = slices.DeleteFunc(o.waiters, func(w waiter) bool { return w.proc == p.id })
 		}
 	}
@@ -277,7 +273,7 @@ func (c *Core) objectLost(e *ObjectLost) {
 	if j == nil {
 		return
 	}
-	if o := j.objects[e.Object]; o != nil && o.value.Kind == Stored {
+	if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored {
 		f := e.Failure
 		if f == nil {
 			f = raygo.Fail(raygo.CodeObjectLost, "the bytes of object %s are gone", e.Object)
@@ -299,7 +295,7 @@ func (c *Core) failObjects(t *task, v Value) {
 		if i == 1 && n == 1 {
 			break
 		}
-		if j.objects[t.id.Object(uint32(i))] != nil || i == 0 {
+		if j.objects.get(t.id.Object(uint32(i))) != nil || i == 0 {
 			c.resolve(j, t.id.Object(uint32(i)), v, nil)
 		}
 	}
@@ -309,7 +305,7 @@ func (c *Core) failObjects(t *task, v Value) {
 // and the stored objects among them.
 func (c *Core) values(t *task) (vs []Resolved, stored []raygo.ObjectID) {
 	add := func(id raygo.ObjectID) {
-		o := t.job.objects[id]
+		o := t.job.objects.get(id)
 		if o == nil {
 			return
 		}
@@ -320,7 +316,7 @@ func (c *Core) values(t *task) (vs []Resolved, stored []raygo.ObjectID) {
 	}
 	for _, id := range t.deps {
 		add(id)
-		if o := t.job.objects[id]; o != nil && o.value.Kind == Composite {
+		if o := t.job.objects.get(id); o != nil && o.value.Kind == Composite {
 			for i := range o.value.Parts {
 				add(id.Task().Object(i + 1))
 			}

@@ -44,12 +44,12 @@ func (c *Core) memoAnswer(e *MemoAnswer) {
 	if j == nil {
 		return
 	}
-	t := j.tasks[e.Task]
+	t := j.tasks.task(e.Task)
 	if t == nil || t.award != e.Award || t.memo != memoAsked {
 		return
 	}
 	t.memo = memoAnswered
-	stored := j.objects[e.Value.Store]
+	stored := j.objects.get(e.Value.Store)
 	if k := e.Value.Kind; k != Inline && (k != Stored || stored == nil || stored.value.Kind != Stored) {
 		c.enqueue(t, false)
 		return
@@ -369,7 +369,7 @@ func (c *Core) awarded(id raygo.TaskID, award uint32) *task {
 	if j == nil {
 		return nil
 	}
-	t := j.tasks[id]
+	t := j.tasks.task(id)
 	if t == nil || t.settled || t.award != award || t.worker == nil {
 		return nil
 	}

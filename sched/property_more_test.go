@@ -209,15 +209,15 @@ func (w *chaos) settleAll() {
 			continue // its job is over
 		}
 		var ids []raygo.ObjectID
-		for id, n := range w.c.procs[p.id].refs {
+		for id, n := range w.c.procs[p.id].refs.all() {
 			ids = append(ids, slices.Repeat([]raygo.ObjectID{id}, int(n))...)
 		}
 		slices.SortFunc(ids, func(a, b raygo.ObjectID) int { return slices.Compare(a[:], b[:]) })
 		w.do(&Release{Proc: p.id, Objects: ids})
 	}
 	for _, j := range w.c.jobs {
-		if len(j.objects) > 0 || len(j.streams) > 0 {
-			w.fatal("law 6: %d objects and %d streams are left", len(j.objects), len(j.streams))
+		if j.objects.n > 0 || len(j.streams) > 0 {
+			w.fatal("law 6: %d objects and %d streams are left", j.objects.n, len(j.streams))
 		}
 	}
 	for _, id := range w.jobs {

@@ -285,7 +285,7 @@ func (s *sim) free() {
 func (s *sim) objects() int {
 	n := 0
 	for _, j := range s.c.jobs {
-		n += len(j.objects)
+		n += j.objects.n
 	}
 	return n
 }

@@ -47,7 +47,7 @@ func (c *Core) expectItem(s *stream, o *object) {
 	if i := o.id.Index(); i == raygo.CompletedIndex {
 		s.all = true
 		for k := range s.produced { // what is there already; fixed ones come at the end
-			if in := o.job.objects[s.id.Object(k)]; in != nil && !s.fixed {
+			if in := o.job.objects.get(s.id.Object(k)); in != nil && !s.fixed {
 				in.contained++
 				o.nested = append(o.nested, in.id)
 			}
@@ -102,7 +102,7 @@ func (c *Core) yield(e *Yield) {
 // item makes a produced item an object with a value.
 func (c *Core) item(s *stream, j *job, out Outcome) {
 	id := s.id.Object(out.Index)
-	o := j.objects[id]
+	o := j.objects.get(id)
 	if o == nil {
 		o = c.newObject(j, id)
 		if len(s.consumers) > 0 {
@@ -112,7 +112,7 @@ func (c *Core) item(s *stream, j *job, out Outcome) {
 		s.expected--
 	}
 	o.streamHold = !s.unheld && out.Index >= s.taken
-	if list := j.objects[s.id.Object(raygo.CompletedIndex)]; list != nil {
+	if list := j.objects.get(s.id.Object(raygo.CompletedIndex)); list != nil {
 		o.contained++
 		list.nested = append(list.nested, id)
 	}
@@ -157,7 +157,7 @@ func (c *Core) streamOpen(e *StreamOpen) {
 		s.consumers = append(s.consumers, p.id)
 	}
 	for i := s.taken; i < s.produced && !s.fixed; i++ {
-		if o := p.job.objects[s.id.Object(i)]; o != nil && o.value.Kind != None {
+		if o := p.job.objects.get(s.id.Object(i)); o != nil && o.value.Kind != None {
 			c.emit(&Notify{Proc: p.id, Object: o.id, Value: o.value})
 		}
 	}
@@ -184,7 +184,7 @@ func (c *Core) streamTaken(e *StreamTaken) {
 }
 
 func (c *Core) unholdItem(j *job, id raygo.ObjectID) {
-	if o := j.objects[id]; o != nil && o.streamHold {
+	if o := j.objects.get(id); o != nil && o.streamHold {
 		o.streamHold = false
 		c.look(o)
 	}
@@ -193,7 +193,7 @@ func (c *Core) unholdItem(j *job, id raygo.ObjectID) {
 func (c *Core) streamClose(e *StreamClose) {
 	if p := c.procs[e.Proc]; p != nil {
 		id := e.Task.Object(raygo.StreamIndex)
-		c.release(&Release{Proc: e.Proc, Objects: slices.Repeat([]raygo.ObjectID{id}, int(p.refs[id]))})
+		c.release(&Release{Proc: e.Proc, Objects: slices.Repeat([]raygo.ObjectID{id}, int(p.refs.get(id)))})
 	}
 }
 
@@ -256,11 +256,11 @@ func (c *Core) endStream(s *stream, v Value) {
 		last = uint32(s.limit)
 	}
 	for i := s.produced; i < last; i++ {
-		if o := j.objects[s.id.Object(i)]; o != nil {
+		if o := j.objects.get(s.id.Object(i)); o != nil {
 			c.resolve(j, o.id, s.absent(), nil)
 		}
 	}
-	if id := s.id.Object(raygo.CompletedIndex); j.objects[id] != nil {
+	if id := s.id.Object(raygo.CompletedIndex); j.objects.get(id) != nil {
 		c.resolve(j, id, s.list(), nil)
 	}
 	c.tellConsumers(s)
@@ -285,7 +285,7 @@ func (c *Core) late(j *job, s *stream, id raygo.ObjectID) *object {
 	case i == raygo.CompletedIndex:
 		o.value = s.list()
 		for k := range s.produced {
-			if in := j.objects[s.id.Object(k)]; in != nil {
+			if in := j.objects.get(s.id.Object(k)); in != nil {
 				in.contained++
 				o.nested = append(o.nested, in.id)
 			}
@@ -293,7 +293,7 @@ func (c *Core) late(j *job, s *stream, id raygo.ObjectID) *object {
 	case i >= s.produced && i < raygo.StreamIndex:
 		o.value = s.absent()
 	default:
-		delete(j.objects, id)
+		j.objects.drop(id)
 		return nil
 	}
 	c.look(o)

@@ -134,10 +134,10 @@ func (c *Core) submit(e *Submit) {
 		id: e.Task, job: j, class: cl, args: e.Args, deps: e.Deps, pins: e.Nested, created: c.now.UnixNano(),
 		state: raygo.PendingArgsAvail, parentID: e.Parent,
 	}
-	j.tasks[t.id] = t
+	j.tasks.set(t.id.Object(0), t)
 	c.tasks++
 	cl.pending++
-	if parent := j.tasks[e.Parent]; parent != nil {
+	if parent := j.tasks.task(e.Parent); parent != nil {
 		c.adopt(parent, t)
 		t.depth = parent.depth + 1
 	} else if !e.Parent.IsZero() {
@@ -212,7 +212,7 @@ func (c *Core) expect(t *task, p *proc) {
 // task.
 func (c *Core) awaitDeps(t *task) {
 	for _, id := range t.deps {
-		o := t.job.objects[id]
+		o := t.job.objects.get(id)
 		switch {
 		case id.Task() == t.id:
 			c.finishFailed(t, raygo.Fail(raygo.CodeRefused, "its argument %s is its own result", id))
@@ -232,7 +232,7 @@ func (c *Core) awaitDeps(t *task) {
 
 // made reports whether a task or a put of that ID is known already.
 func (j *job) made(id raygo.TaskID) bool {
-	return j.tasks[id] != nil || j.objects[id.Object(0)] != nil || j.streams[id] != nil
+	return j.tasks.task(id) != nil || j.objects.get(id.Object(0)) != nil || j.streams[id] != nil
 }
 
 // adopt links child under parent, for recursive cancel.
@@ -290,7 +290,7 @@ func (c *Core) settle(t *task, state raygo.TaskState, v Value) {
 	t.state = state
 	c.tasks--
 	t.class.pending--
-	delete(t.job.tasks, t.id)
+	t.job.tasks.drop(t.id.Object(0))
 	for _, id := range t.deps {
 		c.unpinObject(t.job, id)
 	}
@@ -313,7 +313,7 @@ func (c *Core) bequeath(t *task) {
 }
 
 func (c *Core) unpinObject(j *job, id raygo.ObjectID) {
-	if o := j.objects[id]; o != nil {
+	if o := j.objects.get(id); o != nil {
 		o.taskPins--
 		c.look(o)
 	}

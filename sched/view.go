@@ -32,7 +32,7 @@ type TaskView struct {
 // unspecified.
 func (c *Core) Tasks(f func(*TaskView) bool) {
 	for _, j := range c.jobs {
-		for _, t := range j.tasks {
+		for _, t := range j.tasks.all() {
 			v := c.view(t)
 			if !f(&v) {
 				return
@@ -53,10 +53,10 @@ func (c *Core) RunsNow(id WorkerID) (task raygo.TaskID, function string, attempt
 // Task is one unfinished task, with the reason why it waits.
 func (c *Core) Task(id raygo.TaskID) (TaskView, bool) {
 	j := c.jobs[id.Job()]
-	if j == nil || j.tasks[id] == nil {
+	if j == nil || j.tasks.task(id) == nil {
 		return TaskView{}, false
 	}
-	t := j.tasks[id]
+	t := j.tasks.task(id)
 	v := c.view(t)
 	v.Demand = Shape(&t.class.opts)
 	v.Reason = c.why(t)
@@ -144,7 +144,7 @@ type ObjectView struct {
 // unspecified.
 func (c *Core) Objects(f func(*ObjectView) bool) {
 	for _, j := range c.jobs {
-		for _, o := range j.objects {
+		for _, o := range j.objects.all() {
 			if o.id.Index() == raygo.StreamIndex {
 				continue
 			}
@@ -159,15 +159,15 @@ func (c *Core) Objects(f func(*ObjectView) bool) {
 // Object is one object.
 func (c *Core) Object(id raygo.ObjectID) (ObjectView, bool) {
 	j := c.jobs[id.Job()]
-	if j == nil || j.objects[id] == nil {
+	if j == nil || j.objects.get(id) == nil {
 		return ObjectView{}, false
 	}
-	return viewObject(j.objects[id]), true
+	return viewObject(j.objects.get(id)), true
 }
 
 func viewObject(o *object) ObjectView {
 	v := ObjectView{ID: o.id, Value: o.value, Refs: int(o.refs), TaskPins: int(o.taskPins), Contained: int(o.contained)}
-	if t := o.job.tasks[o.id.Task()]; t != nil {
+	if t := o.job.tasks.task(o.id.Task()); t != nil {
 		v.Function = t.class.function
 	}
 	return v
@@ -212,7 +212,7 @@ type JobView struct {
 func (c *Core) Jobs() []JobView {
 	var vs []JobView
 	for _, j := range c.jobs {
-		vs = append(vs, JobView{ID: j.id, Detached: j.detached, Pending: len(j.tasks), Finished: j.finished, Failed: j.failed, Running: j.running})
+		vs = append(vs, JobView{ID: j.id, Detached: j.detached, Pending: j.tasks.n, Finished: j.finished, Failed: j.failed, Running: j.running})
 	}
 	slices.SortFunc(vs, func(a, b JobView) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return vs
@@ -230,7 +230,7 @@ type DemandView struct {
 func (c *Core) States() map[raygo.TaskState]int {
 	m := map[raygo.TaskState]int{}
 	for _, j := range c.jobs {
-		for _, t := range j.tasks {
+		for _, t := range j.tasks.all() {
 			m[t.state]++
 		}
 	}

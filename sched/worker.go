@@ -118,7 +118,7 @@ func (c *Core) rest(w *worker) {
 // owns reports whether a worker holds refs: its end would drop them.
 func (c *Core) owns(w *worker) bool {
 	p := c.procs[w.proc]
-	return p != nil && len(p.refs) > 0
+	return p != nil && p.refs.n > 0
 }
 
 // overLimit reports whether more workers are idle than there are CPUs.
