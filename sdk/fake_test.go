@@ -1,0 +1,179 @@
+package raygo
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	words "github.com/raygo/raygo"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// fakePeer is the other end of a session under test: what the session sends
+// arrives in frames, and tests say what is answered.
+type fakePeer struct {
+	conn   *ipc.Conn
+	frames chan ipc.Type
+}
+
+// fakeSession attaches a driver to a peer that answers nothing but the hello.
+func fakeSession(t testing.TB) (*Session, *fakePeer) {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends := [2]*ipc.Conn{}
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "end")
+		c, err := net.FileConn(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = f.Close()
+		ends[i] = ipc.NewConn(c.(*net.UnixConn), 0)
+	}
+	p := &fakePeer{conn: ends[1], frames: make(chan ipc.Type, 1000)}
+	go p.serve()
+	s, err := attach(context.Background(), ends[0], ipc.RoleDriver, config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Close()
+		_ = p.conn.Close()
+	})
+	return s, p
+}
+
+func (p *fakePeer) serve() {
+	defer close(p.frames)
+	for {
+		t, _, err := p.conn.Read()
+		if err != nil {
+			return
+		}
+		if t == ipc.TypeHello {
+			_ = p.conn.SendWelcome(&ipc.Welcome{Version: 1, Job: words.NewJobID(), Proc: 7, Peer: "12D3KooWFake", InlineLimit: words.InlineLimit}, nil)
+			continue
+		}
+		select {
+		case p.frames <- t:
+		default:
+		}
+	}
+}
+
+func (p *fakePeer) send(b []byte) {
+	_ = p.conn.Send(func(out []byte) []byte { return append(out, b...) })
+}
+
+// FuzzFrames feeds a session whatever a broken peer might send.
+func FuzzFrames(f *testing.F) {
+	id := words.NewTaskID(words.JobID{1}, 7, 1)
+	for _, b := range [][]byte{
+		ipc.AppendReady(nil, id.Object(0), &ipc.Value{Kind: ipc.ValueInline, Bytes: []byte{1}}),
+		ipc.AppendStreamState(nil, &ipc.StreamState{Task: id, Produced: 3, Ended: true}),
+		ipc.AppendCancelled(nil, 1, 2),
+		ipc.AppendBody(nil, ipc.TypeLog, &ipc.Log{Lines: []string{"x"}}),
+		ipc.AppendNumbered(nil, ipc.TypeAnswer, 1, &ipc.Answer{}),
+	} {
+		f.Add(b[4], b[5:])
+	}
+	s, _ := fakeSession(f)
+	f.Fuzz(func(_ *testing.T, typ byte, payload []byte) {
+		if t := ipc.Type(typ); t != ipc.TypeLog { // its lines would be printed
+			_ = s.handle(t, payload)
+		}
+	})
+}
+
+// A peer that sends rubbish ends the session, and whoever waits is told why.
+func TestRubbishFromThePeer(t *testing.T) {
+	s, p := fakeSession(t)
+	ctx := s.context(context.Background())
+	time.AfterFunc(10*time.Millisecond, func() {
+		b, at := ipc.Begin(nil, ipc.TypeReady)
+		p.send(ipc.End(append(b, 1, 2, 3), at))
+	})
+	r := Ref[int]{h: s.intern(words.NewTaskID(s.welcome.Job, 9, 1).Object(0))}
+	_, err := Get(ctx, r)
+	if !errors.Is(err, ErrPeerDied) || !errors.Is(err, ipc.ErrFrame) {
+		t.Errorf("Get: %v", err)
+	}
+	if _, err := Put(ctx, 1); !errors.Is(err, ErrPeerDied) {
+		t.Errorf("Put after it: %v", err)
+	}
+}
+
+// A refusal is said to whoever waits.
+func TestTheRefusalOfThePeer(t *testing.T) {
+	s, p := fakeSession(t)
+	p.send(ipc.AppendBody(nil, ipc.TypeRefused, words.Fail(words.CodeRefused, "you sent nonsense")))
+	_, err := Nodes(s.context(context.Background()))
+	if !errors.Is(err, ErrRefused) {
+		t.Errorf("Nodes: %v", err)
+	}
+}
+
+// behaviour 134: a dropped ref is released without the program's doing.
+func TestDroppedRefsAreReleased(t *testing.T) {
+	s, p := fakeSession(t)
+	ctx := s.context(context.Background())
+	if _, err := Put(ctx, "dropped"); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.After(5 * time.Second)
+	for {
+		select {
+		case typ := <-p.frames:
+			if typ == ipc.TypeRelease {
+				return
+			}
+		case <-deadline:
+			t.Fatal("no Release came")
+		}
+	}
+}
+
+// behaviour 37: bytes that nobody sends are a timeout, not for ever.
+func TestNoSource(t *testing.T) {
+	s, _ := fakeSession(t)
+	ctx, cancel := context.WithTimeout(s.context(context.Background()), 20*time.Millisecond)
+	defer cancel()
+	r := Ref[int]{h: s.intern(words.NewTaskID(s.welcome.Job, 9, 1).Object(0))}
+	if _, err := Get(ctx, r); !errors.Is(err, ErrGetTimeout) {
+		t.Errorf("Get: %v", err)
+	}
+}
+
+// behaviour 142: a ref that is encoded by other means is never released.
+func TestLeakedRefs(t *testing.T) {
+	s, _ := fakeSession(t)
+	r, err := Put(s.context(context.Background()), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.MarshalCBOR()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := r.h.e
+	var back Ref[int]
+	if err := back.UnmarshalCBOR(b); err != nil || back != r {
+		t.Fatalf("read back: %v, %v", back, err)
+	}
+	s.mu.Lock()
+	s.letGo(e)
+	kept := s.table.get(e.id) == e && e.claims == 1
+	e.handles++
+	s.mu.Unlock()
+	if !kept {
+		t.Error("it was released")
+	}
+}
