@@ -59,6 +59,10 @@ func (n *Node) carryRare(e sched.Effect) {
 	case *sched.Warn:
 		n.warn(e.Job, e.Text)
 	case *sched.OOMKill:
+		if e.Worker == 0 {
+			n.log.Debug("short of memory, and no task runs", "why", e.Reason)
+			return
+		}
 		n.log.Warn("killed for memory", "worker", e.Worker, "task", e.Task, "function", e.Function, "why", e.Reason)
 	case *sched.JobDone:
 		n.jobDone(e)

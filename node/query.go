@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -203,7 +206,7 @@ func (n *Node) explain(q *ipc.Query) (*ipc.Explanation, error) {
 				x.Decisions = append(x.Decisions, fmt.Sprintf("%s never ran: %s %s", at, r.ErrorType, r.ErrorMessage))
 				continue
 			}
-			text := fmt.Sprintf("%s was placed on this peer %s after it was submitted: it is the only peer, and the resources (%v) were free", at, r.Started.Sub(r.Created).Round(time.Microsecond), r.Resources)
+			text := fmt.Sprintf("%s was placed on this peer %s after it was submitted: it is the only peer, and its resources (%s) were free", at, r.Started.Sub(r.Created).Round(time.Microsecond), shapeText(r.Resources))
 			text += fmt.Sprintf("; it ran %s in worker %d and is %s", r.Ended.Sub(r.Started).Round(time.Microsecond), r.WorkerPID, r.State)
 			if r.ErrorType != "" {
 				text += fmt.Sprintf(" (%s: %s)", r.ErrorType, r.ErrorMessage)
@@ -214,6 +217,14 @@ func (n *Node) explain(q *ipc.Query) (*ipc.Explanation, error) {
 		}
 	}
 	return x, nil
+}
+
+func shapeText(m map[string]float64) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s=%v", k, m[k]))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // summary counts tasks by function and state, or objects by maker.
