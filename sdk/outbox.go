@@ -12,8 +12,8 @@ import (
 // How long a submitted call may wait for company before it is sent, and how
 // much of it may gather.
 const (
-	flushDelay = 50 * time.Microsecond
-	flushIdle  = 100 * time.Microsecond
+	flushDelay = 200 * time.Microsecond
+	flushIdle  = 200 * time.Microsecond
 	flushBytes = 32 << 10
 )
 
