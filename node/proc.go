@@ -115,7 +115,7 @@ func (p *proc) beforeResult(batch []sched.Event) []sched.Event {
 // serve reads to the end and says why it ended if that was the process's fault.
 func (p *proc) serve() {
 	err := p.read()
-	if err != nil && !errors.Is(err, io.EOF) && errors.Is(err, ipc.ErrFrame) {
+	if !errors.Is(err, io.EOF) && errors.Is(err, ipc.ErrFrame) {
 		p.n.log.Warn("connection refused", "proc", p.id, "pid", p.pid, "err", err)
 		p.hangUp(raygo.Fail(raygo.CodeRefused, "%v", err))
 	}
