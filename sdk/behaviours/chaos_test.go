@@ -75,8 +75,12 @@ func grown(seed, depth int) uint64 {
 	return sum
 }
 
-// killer kills workers of a peer at random moments until it is stopped, and
-// says how many.
+// mostKills bounds the kills of one run: a machine that is slow with starting
+// processes would otherwise do nothing else.
+const mostKills = 80
+
+// killer kills workers of a peer at random moments until it is stopped or has
+// killed mostKills.
 type killer struct {
 	stop   chan struct{}
 	ended  sync.WaitGroup
@@ -87,7 +91,7 @@ func startKiller(p *peertest.Peer, seed uint64) *killer {
 	k := &killer{stop: make(chan struct{})}
 	rng := rand.New(rand.NewPCG(seed, 1))
 	k.ended.Go(func() {
-		for {
+		for len(k.killed) < mostKills {
 			select {
 			case <-k.stop:
 				return

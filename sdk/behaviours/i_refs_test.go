@@ -339,7 +339,7 @@ func TestManyDroppedRefs(t *testing.T) {
 	if testing.Short() {
 		n = 100_000
 	}
-	p := peertest.Start(t, node.Config{})
+	p := peertest.Start(t, node.Config{MaxEvents: 1000}) // what is kept of finished tasks is bounded as well
 	ctx := p.Driver()
 	// Each ref is dropped at once; now and then one is got, or the queue would
 	// grow as fast as it can be filled.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,7 +85,7 @@ func TestDriverEnds(t *testing.T) {
 	empty(t, p)
 	for _, how := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		t.Run(how.String(), func(t *testing.T) { // behaviour 153
-			d := start(t, "driver", "", "RAYGO_ADDRESS=unix://"+p.Ready.Socket, "BEHAVIOURS_DIR="+t.TempDir())
+			d := start(t, "driver", "RAYGO_ADDRESS=unix://"+p.Ready.Socket, "BEHAVIOURS_DIR="+t.TempDir())
 			pids := strings.Fields(d.line)
 			if len(pids) != 4 || !alive(pids[0]) || !alive(pids[1]) || len(entries(t, spilled)) == 0 {
 				t.Fatalf("processes %v, spill files %v", pids, entries(t, spilled))
@@ -103,8 +104,7 @@ func TestDriverEnds(t *testing.T) {
 // behaviours 239, 110 and 153
 func TestPeerKilled(t *testing.T) {
 	tmp, shm := t.TempDir(), entries(t, "/dev/shm")
-	cfg := node.Config{Private: true, CPUs: 2, HTTP: "off", ObjectStoreMemory: smallStore}
-	peer := startPeerProcess(t, cfg, "TMPDIR="+tmp)
+	peer := start(t, "peer", "TMPDIR="+tmp)
 	ctx, _ := attach(t, peer.line)
 	refs := putBlobs(t, ctx, 40, 512<<10)
 	pids, err := family(ctx, t.TempDir(), 2)
@@ -116,12 +116,13 @@ func TestPeerKilled(t *testing.T) {
 	if _, err := raygo.Get(ctx, waits); !errors.Is(err, raygo.ErrPeerDied) {
 		t.Fatalf("get: %v", err)
 	}
+	runtime.KeepAlive(refs)
 	gone(t, pids)
 	if now := entries(t, "/dev/shm"); !slices.Equal(now, shm) {
 		t.Errorf("/dev/shm has %v, before it had %v", now, shm)
 	}
 	// What a killed peer leaves on disk goes when the next one starts.
-	next := startPeerProcess(t, cfg, "TMPDIR="+tmp)
+	next := start(t, "peer", "TMPDIR="+tmp)
 	if left := entries(t, filepath.Dir(peer.line)); len(left) != 0 {
 		t.Errorf("the next peer left %v", left)
 	}

@@ -3,13 +3,13 @@ package behaviours
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,14 +32,10 @@ func init() {
 	}
 }
 
-// peerRole serves as the node.Config in JSON on stdin's first line says, until
-// SIGTERM, and tells where on stdout.
+// peerRole is a private peer with a small store. It serves until SIGTERM, and
+// tells where on stdout.
 func peerRole() {
-	var cfg node.Config
-	if err := json.NewDecoder(bufio.NewReader(os.Stdin)).Decode(&cfg); err != nil {
-		panic(err)
-	}
-	n, err := node.New(cfg)
+	n, err := node.New(node.Config{Private: true, CPUs: 2, HTTP: "off", ObjectStoreMemory: smallStore})
 	if err != nil {
 		panic(err)
 	}
@@ -66,6 +62,7 @@ func driverRole(ctx context.Context) error {
 	}
 	fmt.Println(strings.Join(pids, " "))
 	<-ctx.Done()
+	runtime.KeepAlive(refs)
 	return nil
 }
 
@@ -115,11 +112,10 @@ type started struct {
 }
 
 // start runs the test binary in a role until it is killed or the test ends.
-func start(t *testing.T, role, stdin string, env ...string) *started {
+func start(t *testing.T, role string, env ...string) *started {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = append(append(os.Environ(), roleEnv+"="+role), env...)
-	cmd.Stdin = strings.NewReader(stdin)
 	cmd.Stderr = t.Output()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -146,15 +142,6 @@ func (s *started) kill9(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = s.Wait()
-}
-
-func startPeerProcess(t *testing.T, cfg node.Config, env ...string) *started {
-	t.Helper()
-	text, err := json.Marshal(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return start(t, "peer", string(text), env...)
 }
 
 // attach makes the test a driver of a peer in another process.
