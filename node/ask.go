@@ -226,7 +226,7 @@ func (n *Node) replay(ctx context.Context, q *ipc.Query) (*ipc.ReplaySpec, error
 		}
 	})
 	n.book.mu.Unlock()
-	program, cid := n.programOf(id.Job())
+	program, cid := n.programOf(ctx, id.Job())
 	switch {
 	case e == nil || def == nil:
 		return nil, raygo.Fail(raygo.CodeRefused, "the arguments of task %s are not kept: it has not ended, had more than %d KiB of them, or %d tasks ended since", id, maxReplaySize>>10, maxReplays)

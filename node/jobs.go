@@ -42,6 +42,7 @@ type job struct {
 	drivers   []*proc
 	interned  map[string]sched.ClassID
 	ended     bool
+	kept      chan struct{}          // closed when cid is known, or known not to be had
 	cid       atomic.Pointer[string] // of the program, once it is kept
 }
 
@@ -213,7 +214,7 @@ func (n *Node) jobFor(p *proc) (*job, error) {
 	}
 	j := &job{
 		id: raygo.NewJobID(), name: h.JobName, program: prog, binary: h.Program, functions: h.Functions, dir: h.Dir, pid: p.pid,
-		started: time.Now(), detached: h.Detached, logs: h.LogToDriver, interned: map[string]sched.ClassID{},
+		started: time.Now(), detached: h.Detached, logs: h.LogToDriver, interned: map[string]sched.ClassID{}, kept: make(chan struct{}),
 	}
 	if j.arena, j.arenaSize, err = n.store.OpenJob(j.id); err != nil {
 		_ = prog.Close()

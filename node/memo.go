@@ -82,9 +82,13 @@ func (m *memos) find(n *Node, e *sched.Memo, key memoKey) *sched.MemoAnswer {
 			return a
 		}
 	}
-	if len(m.asked) < maxMemos {
-		m.asked[e.Task] = key
+	if len(m.asked) >= maxMemos {
+		for t := range m.asked { // most likely of a task that failed
+			delete(m.asked, t)
+			break
+		}
 	}
+	m.asked[e.Task] = key
 	return a
 }
 
@@ -123,11 +127,11 @@ func (m *memos) forget(job raygo.JobID) {
 }
 
 // memoKey hashes what a call is computed from: the program's CID, the function
-// with its signature, and each argument by its content.
+// with its signature and environment, and each argument by its content.
 func (n *Node) memoKey(ctx context.Context, j *job, cl *class, args *ipc.Args, values []sched.Resolved) (key memoKey, ok bool) {
-	program, err := j.program.ID(programID)
-	if err != nil {
-		return key, false
+	program := j.programName(ctx)
+	if program == "" {
+		program = j.id.String() // then no other job shares its results
 	}
 	h := sha256.New()
 	text := func(b []byte) {
@@ -139,6 +143,7 @@ func (n *Node) memoKey(ctx context.Context, j *job, cl *class, args *ipc.Args, v
 	text([]byte(program))
 	text([]byte(cl.def.Function))
 	text([]byte(cl.def.Signature))
+	text([]byte(raygo.EnvKey(cl.def.Options.Env)))
 	content := map[raygo.ObjectID]*sched.Value{}
 	for i := range values {
 		content[values[i].ID] = &values[i].Value

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +17,7 @@ import (
 func (n *Node) keepProgram(j *job) {
 	held := j.program.Hold()
 	n.wg.Go(func() {
+		defer close(j.kept)
 		id, _, err := held.Keep(n.ctx, n.dir.programs(), programID)
 		switch {
 		case err == nil:
@@ -27,15 +29,28 @@ func (n *Node) keepProgram(j *job) {
 	})
 }
 
-// programOf finds the kept program of a job, running or ended.
-func (n *Node) programOf(id raygo.JobID) (path, cid string) {
-	n.mu.Lock()
-	if j := n.jobs[id]; j != nil {
-		if c := j.cid.Load(); c != nil {
-			cid = *c
-		}
+// programName is the CID of a running job's program, for which it waits; ""
+// when it cannot be had.
+func (j *job) programName(ctx context.Context) string {
+	select {
+	case <-j.kept:
+	case <-ctx.Done():
 	}
+	if id := j.cid.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+// programOf finds the kept program of a job, running or ended. The copy of a
+// running job's is waited for.
+func (n *Node) programOf(ctx context.Context, id raygo.JobID) (path, cid string) {
+	n.mu.Lock()
+	j := n.jobs[id]
 	n.mu.Unlock()
+	if j != nil {
+		cid = j.programName(ctx)
+	}
 	n.book.mu.Lock()
 	n.book.jobs.each(func(r *ipc.JobRow) {
 		if r.JobID == id.String() {
