@@ -391,7 +391,9 @@ func TestReplayRunsTheSameCallAgain(t *testing.T) {
 	if _, err := raygo.Get(s.ctx, bad); err == nil {
 		t.Fatal("the call did not fail")
 	}
-	s.until("the program's CID", func() bool { return strings.Contains(s.command("list", "jobs", "--format", "json"), `"program_cid": "b`) })
+	s.until("the program's CID", func() bool {
+		return strings.Contains(s.command("list", "jobs", "--format", "json"), `"program_cid": "b`)
+	})
 	if out := s.command("replay", taskOf(good)); !strings.Contains(out, "result 0: 42") {
 		t.Errorf("the replay says %q", out)
 	}

@@ -15,6 +15,7 @@ import (
 type Column[R any] struct {
 	Head   string
 	Detail bool // shown with --detail only
+	Short  bool // a peer's ID, shortened unless all is shown
 	Cell   func(R) string
 }
 
@@ -46,7 +47,11 @@ func Rows[R any](w io.Writer, rows []R, columns []Column[R], detail bool) {
 		line := table.Row{}
 		for _, c := range columns {
 			if detail || !c.Detail {
-				line = append(line, oneLine(c.Cell(r)))
+				cell := c.Cell(r)
+				if c.Short && !detail {
+					cell = ID(cell)
+				}
+				line = append(line, oneLine(cell))
 			}
 		}
 		t.AppendRow(line)

@@ -82,7 +82,7 @@ func Labels(m map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
-// ID shortens an ID that is shown among others; --detail shows it whole.
+// ID shortens a peer's ID that is shown among others.
 func ID(s string) string {
 	if len(s) > 16 && strings.HasPrefix(s, "12D3") {
 		return s[:6] + "…" + s[len(s)-8:]
