@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"sync"
 	"unsafe"
@@ -31,6 +32,7 @@ type call struct {
 	inline int // bytes of inline arguments
 	refs   int
 	stored []*handle // large arguments, held until the call is on its way
+	held   []any     // streams among the arguments, likewise
 	err    error
 }
 
@@ -125,7 +127,7 @@ func (c *call) value(p unsafe.Pointer) {
 	cd := c.co.f.params[c.next]
 	c.next++
 	if st, ok := streamAt(cd, p); ok {
-		c.stream(st)
+		c.stream(st, reflect.NewAt(cd.typ, p).Elem().Interface())
 		return
 	}
 	if cd.isRaw(p) && len(cd.rawBytes(p)) > words.InlineLimit {
@@ -223,8 +225,9 @@ func (c *call) gather(n int, at func(int) *handle) {
 	c.enc.buf = b
 }
 
-// stream adds an argument that is a stream.
-func (c *call) stream(st *streamCore) {
+// stream adds an argument that is a stream; held is the *Stream.
+func (c *call) stream(st *streamCore, held any) {
+	c.held = append(c.held, held)
 	if err := st.usable(c.sc.s); err != nil {
 		c.fail(err)
 		return
@@ -298,10 +301,11 @@ func (c *call) free() {
 		c.enc.free()
 	}
 	runtime.KeepAlive(c.stored)
+	runtime.KeepAlive(c.held)
 	for _, h := range c.stored {
 		c.sc.s.releaseHandle(h)
 	}
 	clear(c.stored)
-	c.sc, c.ctx, c.co, c.enc = nil, nil, nil, nil
+	c.sc, c.ctx, c.co, c.enc, c.held = nil, nil, nil, nil, nil
 	calls.Put(c)
 }

@@ -64,7 +64,11 @@ func runDriver(ctx context.Context, driver func(ctx context.Context) error, opts
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	done := make(chan error, 1)
-	go func() { done <- driver(sctx) }()
+	go func() {
+		err := errors.New("the driver ended its goroutine (runtime.Goexit) without returning")
+		defer func() { done <- err }()
+		err = driver(sctx)
+	}()
 	select {
 	case err := <-done:
 		return err

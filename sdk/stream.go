@@ -56,7 +56,7 @@ func (st *Stream[T]) argOf(*Stream[T]) {}
 func (st *Stream[T]) add(c *call) {
 	if c.err == nil {
 		c.next++
-		c.stream(st.core)
+		c.stream(st.core, st)
 	}
 }
 
