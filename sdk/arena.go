@@ -24,9 +24,10 @@ type arena struct {
 }
 
 type window struct {
-	mem   []byte
-	users int
-	used  uint64
+	mem     []byte
+	users   int
+	used    uint64
+	written pages
 }
 
 const (
@@ -86,21 +87,30 @@ func (a *arena) write(offset uint64, src []byte) error {
 	}
 	for len(src) > 0 {
 		n := min(uint64(len(src)), windowSize-offset%windowSize)
-		w, err := a.window(offset / windowSize)
+		w, warm, err := a.window(offset, n)
 		if err != nil {
 			return err
 		}
-		copy(w.mem[offset%windowSize:], src[:n])
+		if warm {
+			copy(w.mem[offset%windowSize:], src[:n])
+		} else {
+			err = a.writeFile(offset, src[:n])
+		}
 		a.done(w)
+		if err != nil {
+			return err
+		}
 		src = src[n:]
 		offset += n
 	}
 	return nil
 }
 
-// window maps the n-th window, and unmaps the one that was used longest ago when
-// there are too many.
-func (a *arena) window(n uint64) (*window, error) {
+// window maps the window of a range that is to be written, and unmaps the one
+// that was used longest ago when there are too many. warm says that all of the
+// range was written before.
+func (a *arena) window(offset, size uint64) (_ *window, warm bool, err error) {
+	n := offset / windowSize
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.use++
@@ -110,14 +120,14 @@ func (a *arena) window(n uint64) (*window, error) {
 		length := min(windowSize, a.size-n*windowSize)
 		mem, err := unix.Mmap(int(a.file.Fd()), int64(n*windowSize), int(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 		if err != nil {
-			return nil, fmt.Errorf("map the arena for writing: %w", err)
+			return nil, false, fmt.Errorf("map the arena for writing: %w", err)
 		}
 		w = &window{mem: mem}
 		a.windows[n] = w
 	}
 	w.users++
 	w.used = a.use
-	return w, nil
+	return w, w.written.wrote(offset%windowSize, size), nil
 }
 
 func (a *arena) done(w *window) {
