@@ -150,6 +150,24 @@ func (b *book) note(p *proc, n *ipc.Note) {
 	}
 }
 
+// everEnded is how many attempts the book was told of.
+func (b *book) everEnded() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dropped + len(b.attempts.all)
+}
+
+// endedSince copies the attempts, oldest first, and says how many of them are
+// newer than the first before that there ever were.
+func (b *book) endedSince(before int) (all []attempt, fresh int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &b.attempts
+	all = make([]attempt, 0, len(r.all))
+	all = append(append(all, r.all[r.next:]...), r.all[:r.next]...)
+	return all, min(b.dropped+len(all)-before, len(all))
+}
+
 // jobEnded keeps the last state of a job.
 func (b *book) jobEnded(row ipc.JobRow) {
 	b.mu.Lock()

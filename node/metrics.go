@@ -63,8 +63,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
 	n := m.n
+	states := n.taskStates()
 	n.mu.Lock()
-	states := n.core.States()
 	jobs, workers, counts, programs := n.core.Jobs(), n.core.Workers(), n.core.Counts(), len(n.procs)
 	total, free := n.core.Capacity()
 	late := 0

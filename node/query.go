@@ -113,14 +113,16 @@ func (n *Node) findTask(prefix string) (raygo.TaskID, error) {
 		return id, nil
 	}
 	var ids []string
-	n.mu.Lock()
-	n.core.Tasks(func(v *sched.TaskView) bool { ids = append(ids, v.ID.String()); return true })
-	n.mu.Unlock()
-	n.book.mu.Lock()
-	for i := range n.book.attempts.all {
-		ids = append(ids, n.book.attempts.all[i].task.String())
+	match := func(id raygo.TaskID) {
+		if s := id.String(); strings.HasPrefix(s, prefix) {
+			ids = append(ids, s)
+		}
 	}
-	n.book.mu.Unlock()
+	n.eachTask(func(v *sched.TaskView) { match(v.ID) })
+	ended, _ := n.book.endedSince(0)
+	for i := range ended {
+		match(ended[i].task)
+	}
 	s, err := one("task", prefix, ids)
 	if err != nil {
 		return raygo.TaskID{}, err
@@ -255,17 +257,16 @@ func (n *Node) summary(q *ipc.Query) (*ipc.Summary, error) {
 		}
 		return s, nil
 	}
-	n.mu.Lock()
-	n.core.Tasks(func(v *sched.TaskView) bool {
+	before := n.book.everEnded()
+	n.eachTask(func(v *sched.TaskView) {
 		if !v.NoEvents {
 			add(v.Function, v.State.String(), normalTask, 0)
 		}
-		return true
 	})
-	n.mu.Unlock()
-	n.book.mu.Lock()
-	defer n.book.mu.Unlock()
-	n.book.attempts.each(func(a *attempt) { add(a.function, a.state.String(), normalTask, 0) })
+	ended, fresh := n.book.endedSince(before)
+	for i := range ended[:len(ended)-fresh] { // the rest was counted as live
+		add(ended[i].function, ended[i].state.String(), normalTask, 0)
+	}
 	return s, nil
 }
 

@@ -60,65 +60,72 @@ func failureOf(v *sched.Value) *raygo.Failure {
 	return &f
 }
 
-// taskRows lists live tasks first, then attempts that ended, newest first.
+// taskRows lists live tasks first, the oldest at the top, then attempts that
+// ended, newest first.
 func (n *Node) taskRows(q *ipc.Query) (*ipc.Rows[ipc.TaskRow], error) {
 	f, err := newFilter[ipc.TaskRow](q)
 	if err != nil {
 		return nil, err
 	}
-	for _, v := range n.liveTasks(f.full, f.count) {
-		row := n.liveRow(&v.TaskView, nil)
-		row.Progress, row.Resources = v.progress, v.class.row
-		f.add(&row)
-	}
-	n.book.mu.Lock()
-	ended := slices.Clone(n.book.attempts.all)
-	first := n.book.attempts.next
-	n.book.mu.Unlock()
-	for i := range ended {
-		a := &ended[(first+len(ended)-1-i+len(ended))%len(ended)]
+	add := func(v *liveTask) {
 		if f.full() {
 			f.count(1)
-			continue
+			return
 		}
-		row := a.row(n.id)
+		row := n.liveRow(&v.TaskView, nil)
+		row.Progress = v.progress
+		if v.class != nil {
+			row.Resources = v.class.row
+		}
 		f.add(&row)
+	}
+	before := n.book.everEnded()
+	var live []liveTask
+	n.eachLive(func(part []liveTask) {
+		if len(live)+len(part) <= maxRows {
+			live = append(live, part...)
+			return
+		}
+		for i := range part {
+			add(&part[i])
+		}
+	})
+	slices.SortFunc(live, func(a, b liveTask) int { return a.Created.Compare(b.Created) })
+	for i := range live {
+		add(&live[i])
+	}
+	ended, fresh := n.book.endedSince(before)
+	twice := attemptsOf(live, fresh)
+	for i := range ended {
+		a := &ended[len(ended)-1-i]
+		switch {
+		case i < fresh && twice[attemptKey{a.task, a.attempt}]:
+		case f.full():
+			f.count(1)
+		default:
+			row := a.row(n.id)
+			f.add(&row)
+		}
 	}
 	return &f.rows, nil
 }
 
-// liveTask is an unfinished task with what the loop does not know of it.
-type liveTask struct {
-	sched.TaskView
-	class    *class
-	progress string
+// attemptKey names an attempt.
+type attemptKey struct {
+	task    raygo.TaskID
+	attempt uint32
 }
 
-// liveTasks copies the unfinished tasks that leave rows. Under the loop as
-// little as possible is done; past the limit they are only counted.
-func (n *Node) liveTasks(full func() bool, count func(int)) []liveTask {
-	var live []liveTask
-	n.mu.Lock()
-	n.core.Tasks(func(v *sched.TaskView) bool {
-		switch {
-		case v.NoEvents:
-		case len(live) >= maxRows && full != nil:
-			count(1)
-		default:
-			live = append(live, liveTask{TaskView: *v, class: n.classes[v.Class]})
-		}
-		return true
-	})
-	n.mu.Unlock()
-	n.book.mu.Lock()
-	for i := range live {
-		if p, ok := n.book.progress[live[i].ID]; ok {
-			live[i].progress = progressText(&p)
-		}
+// attemptsOf are the attempts that were listed as live, if some ended meanwhile.
+func attemptsOf(live []liveTask, fresh int) map[attemptKey]bool {
+	if fresh == 0 {
+		return nil
 	}
-	n.book.mu.Unlock()
-	slices.SortFunc(live, func(a, b liveTask) int { return a.Created.Compare(b.Created) })
-	return live
+	m := make(map[attemptKey]bool, len(live))
+	for i := range live {
+		m[attemptKey{live[i].ID, live[i].Attempt}] = true
+	}
+	return m
 }
 
 // objectRows lists the objects of this peer's jobs.

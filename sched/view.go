@@ -226,17 +226,6 @@ type DemandView struct {
 	Infeasible string
 }
 
-// States counts the unfinished tasks by state.
-func (c *Core) States() map[raygo.TaskState]int {
-	m := map[raygo.TaskState]int{}
-	for _, j := range c.jobs {
-		for _, t := range j.tasks.all() {
-			m[t.state]++
-		}
-	}
-	return m
-}
-
 // Demands lists what waits for a place.
 func (c *Core) Demands() []DemandView {
 	var vs []DemandView
