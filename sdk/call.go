@@ -131,6 +131,7 @@ func (c *call) value(p unsafe.Pointer) {
 		return
 	}
 	if cd.isRaw(p) && len(cd.rawBytes(p)) > words.InlineLimit {
+		c.sc.s.hints.large(c.co.f.name, cd.rawBytes(p))
 		c.object(ipc.FormatRaw, cd.rawBytes(p), nil)
 		return
 	}

@@ -80,6 +80,7 @@ func (sc *scope) waitValue(ctx context.Context, e *entry, c *codec) error {
 		e.asked = ipc.WantValue
 	}
 	s.mu.Unlock()
+	s.hints.waiting(e.id, s.welcome.Proc, s.seq.Load())
 	if want {
 		_, _ = s.out.append(ipc.AppendWant(nil, ipc.WantValue, []words.ObjectID{e.id}))
 	}

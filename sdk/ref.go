@@ -83,6 +83,7 @@ func (r Ref[T]) MarshalCBOR() ([]byte, error) {
 		h.e.s.mu.Lock()
 		h.e.leaked = true
 		h.e.s.mu.Unlock()
+		h.e.s.hints.leaked(id)
 	}
 	return append([]byte{cborBytes | 24, byte(len(id))}, id[:]...), nil
 }

@@ -25,6 +25,7 @@ type Session struct {
 	release releases
 	worker  *worker // nil in a driver
 	conf    config
+	hints   hints
 
 	ctx       context.Context // ends with the session
 	cancel    context.CancelCauseFunc
