@@ -6,11 +6,16 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/raygo/raygo/internal/peertest"
 	"github.com/raygo/raygo/node"
@@ -231,5 +236,80 @@ func TestRefToOwnPut(t *testing.T) {
 	runtime.GC()
 	if v, err := raygo.Get(ctx, inner); err != nil || v != 42 {
 		t.Fatalf("%d, %v", v, err)
+	}
+}
+
+// habitsRole is a driver with the habits that the session itself can see, or
+// without them.
+func habitsRole(ctx context.Context) error {
+	bad := os.Getenv("BEHAVIOURS_HABITS") == "bad"
+	var refs []raygo.Ref[time.Duration]
+	for range 120 {
+		refs = append(refs, sleep.Options(raygo.NumCPUs(0)).Remote(ctx, 6*time.Millisecond))
+		if bad {
+			if _, err := raygo.Get(ctx, refs[len(refs)-1]); err != nil {
+				return err
+			}
+		}
+	}
+	if _, err := raygo.GetAll(ctx, refs); err != nil {
+		return err
+	}
+	b := make([]byte, blobSize)
+	for i := range 30 {
+		if !bad {
+			b[i] = 1 // another value in the same place
+		}
+		if _, err := raygo.Get(ctx, length.Remote(ctx, b)); err != nil {
+			return err
+		}
+	}
+	r, err := raygo.Put(ctx, b)
+	if err != nil {
+		return err
+	}
+	if bad {
+		for range 3 {
+			if _, err := cbor.Marshal(r); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = raygo.Get(ctx, lengthIn.Remote(ctx, blobBox{[]raygo.Ref[[]byte]{r, r}}, ""))
+	return err
+}
+
+// What a session can see of costly habits it says, once each; it can be told not
+// to, and has nothing to say to others. behaviours 245, 248 and 253
+func TestHints(t *testing.T) {
+	p := peertest.Start(t, node.Config{})
+	for _, c := range []struct {
+		name, habits, hints string
+		want                []string
+	}{
+		{"bad", "bad", "", []string{"make all calls, then Get", "10 calls of lengthFn carried the same 262144 bytes", "outside of raygo's calls"}},
+		{"bad but silent", "bad", "off", nil},
+		{"good", "good", "", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = append(os.Environ(), roleEnv+"=habits", "RAYGO_ADDRESS=unix://"+p.Ready.Socket, "BEHAVIOURS_HABITS="+c.habits, raygo.HintsEnv+"="+c.hints)
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			if len(out) == 0 {
+				lines = nil
+			}
+			if len(lines) != len(c.want) {
+				t.Fatalf("it said %q, not %q", lines, c.want)
+			}
+			for i, line := range lines {
+				if !strings.HasPrefix(line, "(raygo hint) ") || !strings.Contains(line, c.want[i]) {
+					t.Errorf("it said %q, not %q", line, c.want[i])
+				}
+			}
+		})
 	}
 }

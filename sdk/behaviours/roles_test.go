@@ -29,6 +29,7 @@ func init() {
 	roles = map[string]func(){
 		"peer":   peerRole,
 		"driver": func() { raygo.Main(driverRole) },
+		"habits": func() { raygo.Main(habitsRole) },
 	}
 }
 
