@@ -25,7 +25,6 @@ var (
 	lengthAfter  = raygo.Func2(lengthAfterFn)
 	lengthIn     = raygo.Func2(lengthInFn)
 	boxOf        = raygo.Func1(boxOfFn)
-	holdBox      = raygo.Func2(holdBoxFn)
 	putAndCrash  = raygo.Func1(putAndCrashFn)
 	crashWithBox = raygo.Func2(crashWithBoxFn)
 )
@@ -62,14 +61,6 @@ func boxOfFn(ctx context.Context, n int) (blobBox, error) {
 		box.Refs = append(box.Refs, r)
 	}
 	return box, nil
-}
-
-// holdBoxFn holds a box until its context ends or a file is there.
-func holdBoxFn(ctx context.Context, box blobBox, dir string) (int, error) {
-	if err := os.WriteFile(filepath.Join(dir, "began"), nil, 0o600); err != nil {
-		return 0, err
-	}
-	return len(box.Refs), awaitPath(ctx, filepath.Join(dir, "go"))
 }
 
 // putAndCrashFn leaves objects behind that only it knew of.

@@ -14,12 +14,11 @@ import (
 )
 
 var (
-	hold      = raygo.Func1(holdFn)
-	deaf      = raygo.Func1(deafFn)
-	after     = raygo.Func2(afterFn)
-	parentOf  = raygo.Func2(parentOfFn)
-	cancelIt  = raygo.Func1(cancelItFn)
-	holdsLong = raygo.Func2(holdsLongFn)
+	hold     = raygo.Func1(holdFn)
+	deaf     = raygo.Func1(deafFn)
+	after    = raygo.Func2(afterFn)
+	parentOf = raygo.Func2(parentOfFn)
+	cancelIt = raygo.Func1(cancelItFn)
 )
 
 // holdFn says that it runs and waits for its context.
@@ -62,10 +61,6 @@ type refBox struct{ Ref raygo.Ref[int] }
 func cancelItFn(ctx context.Context, box refBox) (int, error) {
 	out, err := raygo.Cancel(ctx, box.Ref)
 	return int(out), err
-}
-
-func holdsLongFn(ctx context.Context, b []byte, dir string) (int, error) {
-	return len(b), os.WriteFile(filepath.Join(dir, "ran"), nil, 0o600)
 }
 
 func TestCancel(t *testing.T) {
