@@ -124,13 +124,20 @@ func (s *Session) watchRead() bool {
 		if err == nil {
 			err = s.handle(t, b)
 		}
-		if err != nil && !s.interrupted(err) {
+		poked := err != nil && s.interrupted(err)
+		if err != nil && !poked {
 			p.reading.Unlock()
 			s.lost(err)
 			return false
 		}
 		if s.conn.Buffered() {
 			continue
+		}
+		if poked && s.worker != nil { // the executor wants to read
+			p.reading.Unlock()
+			p.turns.Add(1)
+			s.worker.free()
+			return true
 		}
 		if s.out.hasBorrows.Load() {
 			_ = s.out.flush()

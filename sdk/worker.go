@@ -108,6 +108,7 @@ func (w *worker) next() *running {
 		if !s.pump.take() {
 			_ = s.out.flush()
 			waited = true
+			s.poke() // if it is the watch that reads, it need not any more
 			if err := s.park(context.Background(), wake); err != nil {
 				w.orphaned()
 			}
@@ -267,6 +268,15 @@ func (w *worker) stop(m ipc.Mark) {
 		}
 	}
 	s.mu.Unlock()
+}
+
+// free wakes the executor, which can read for itself again.
+func (w *worker) free() {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	if w.wakeup != nil {
+		w.wakeup.wake()
+	}
 }
 
 // exit ends an idle worker that was asked to.
