@@ -257,6 +257,19 @@ func TestNoDisk(t *testing.T) {
 	goesOn(t, ctx)
 }
 
+// A store full of what nobody needs any more is not full: the collectors of the
+// programs are nudged while a put waits. behaviour 146
+func TestGarbageMakesRoom(t *testing.T) {
+	ctx := peertest.Run(t, node.Config{ObjectStoreMemory: smallStore, SpillDir: "off", PutWait: 20 * time.Second})
+	b := make([]byte, 1<<20)
+	for i := range 3 * smallStore >> 20 {
+		if _, err := raygo.Put(ctx, b); err != nil {
+			t.Fatalf("put %d: %v", i, err)
+		}
+	}
+	goesOn(t, ctx)
+}
+
 // fillUntil puts values until that fails as it should, and checks that what was
 // put is still there.
 func fillUntil(t *testing.T, ctx context.Context, want error) []raygo.Ref[[]byte] {
