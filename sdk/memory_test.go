@@ -39,6 +39,9 @@ func privateMemory(t *testing.T, pid int) int {
 
 // An idle worker gives back what a task left behind.
 func TestIdleWorkersGiveMemoryBack(t *testing.T) {
+	if raceOn {
+		t.Skip("the race detector keeps memory of its own")
+	}
 	c := soon(t)
 	pid, err := raygo.Get(c, litter.Remote(c, 200<<20))
 	if err != nil {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package raygo_test
+
+const raceOn = false

@@ -1,0 +1,6 @@
+//go:build race
+
+package raygo_test
+
+// raceOn: the detector keeps memory of its own.
+const raceOn = true
