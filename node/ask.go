@@ -1,12 +1,8 @@
 package node
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/sched"
@@ -32,74 +28,6 @@ func (n *Node) findJob(prefix string) (id raygo.JobID, running bool, err error) 
 	}
 	id, err = raygo.ParseJobID(s)
 	return id, slices.Contains(live, s), err
-}
-
-// answerLogs sends what a task or a job has written; with Follow it goes on
-// until that has ended.
-func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query) (any, error) {
-	source, running, err := n.logSource(q.ID)
-	if err != nil {
-		return nil, err
-	}
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	var from int64
-	for {
-		more := q.Follow && running() && !p.hungUp.Load()
-		b, err := source(from)
-		if err != nil {
-			return nil, err
-		}
-		if more {
-			// A line that is not whole yet waits for its end.
-			b = b[:bytes.LastIndexByte(b, '\n')+1]
-		}
-		from += int64(len(b))
-		for len(b) > 1<<20 {
-			cut := bytes.LastIndexByte(b[:1<<20], '\n') + 1
-			p.answer(ask, &ipc.Answer{Body: ipc.Marshal(chunk(b[:cut])), More: true})
-			b = b[cut:]
-		}
-		if !more {
-			return chunk(b), nil
-		}
-		if len(b) > 0 {
-			p.answer(ask, &ipc.Answer{Body: ipc.Marshal(chunk(b)), More: true})
-		}
-		select {
-		case <-ctx.Done():
-			return nil, raygo.Fail(raygo.CodePeerDied, "the peer is stopping")
-		case <-tick.C:
-		}
-	}
-}
-
-func (n *Node) logSource(id string) (source func(int64) ([]byte, error), running func() bool, err error) {
-	if job, _, err := n.findJob(id); err == nil {
-		return func(from int64) ([]byte, error) { return n.book.logs.ofJob(job, from) }, func() bool {
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			return n.jobs[job] != nil
-		}, nil
-	}
-	task, err := n.findTask(id)
-	if err != nil {
-		return nil, nil, raygo.Fail(raygo.CodeRefused, "there is no task or job %s here", id)
-	}
-	return func(from int64) ([]byte, error) { return n.book.logs.ofTask(task, from) }, func() bool {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		_, ok := n.core.Task(task)
-		return ok
-	}, nil
-}
-
-func chunk(b []byte) *ipc.LogChunk {
-	c := &ipc.LogChunk{Lines: []string{}}
-	for line := range strings.Lines(string(b)) {
-		c.Lines = append(c.Lines, strings.TrimSuffix(line, "\n"))
-	}
-	return c
 }
 
 // cancelFor cancels a task, or every task of a job and the job with it.
@@ -165,44 +93,6 @@ func (n *Node) cancelTasks(ctx context.Context, ids []raygo.TaskID, force bool, 
 		}
 	}
 	return nil
-}
-
-// timeline is the peer's history as a Chrome trace: an event for each attempt in
-// the lane of its worker, the spans that tasks named inside them, and arrows
-// from parents to children.
-func (n *Node) timeline() *ipc.Timeline {
-	tl := &ipc.Timeline{Events: []ipc.TraceEvent{}}
-	n.book.mu.Lock()
-	defer n.book.mu.Unlock()
-	micros := func(t time.Time) float64 { return float64(t.Sub(n.born).Nanoseconds()) / 1e3 }
-	began := map[raygo.TaskID]*attempt{}
-	n.book.attempts.each(func(a *attempt) {
-		if !a.started.IsZero() {
-			began[a.task] = a
-		}
-	})
-	n.book.attempts.each(func(a *attempt) {
-		if a.started.IsZero() {
-			return
-		}
-		tl.Events = append(tl.Events, ipc.TraceEvent{
-			Name: a.function, Cat: "task", Phase: "X", TS: micros(a.started), Dur: micros(a.ended) - micros(a.started), PID: 1, TID: a.pid,
-			Args: map[string]string{"task_id": a.task.String(), "attempt": fmt.Sprint(a.attempt), "state": a.state.String(), "job_id": a.task.Job().String()},
-		})
-		if up := began[a.parent]; up != nil && !a.started.Before(up.started) {
-			id := a.task.String()
-			tl.Events = append(tl.Events,
-				ipc.TraceEvent{Name: "submit", Cat: "flow", Phase: "s", TS: min(max(micros(a.created), micros(up.started)), micros(up.ended)), PID: 1, TID: up.pid, ID: id},
-				ipc.TraceEvent{Name: "submit", Cat: "flow", Phase: "f", BP: "e", TS: micros(a.started), PID: 1, TID: a.pid, ID: id})
-		}
-	})
-	n.book.spans.each(func(s *span) {
-		tl.Events = append(tl.Events, ipc.TraceEvent{
-			Name: s.note.Span, Cat: "span", Phase: "X", TS: micros(s.note.Start), Dur: micros(s.note.End) - micros(s.note.Start), PID: 1, TID: s.pid,
-			Args: map[string]string{"task_id": s.note.Task.String()},
-		})
-	})
-	return tl
 }
 
 // replay gathers what it takes to run an attempt again.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/sched"
@@ -14,12 +16,13 @@ import (
 
 // Bounds of what is kept of tasks' output.
 const (
-	maxLogFile  = 16 << 20
+	maxLogFile  = 4 << 20
 	maxLogFiles = 256
 	maxSegments = 100_000
 )
 
-// logs are the output of workers, a file each, and which task wrote what.
+// logs are the output of workers, in files of their own, and which task wrote
+// what.
 type logs struct {
 	dir string
 
@@ -30,11 +33,14 @@ type logs struct {
 	tasks    []raygo.TaskID // in order of their first segment
 }
 
+// logFile is a part of a worker's output. When it is full the next one begins.
 type logFile struct {
-	path string
-	job  raygo.JobID
-	f    *os.File
-	size int64
+	worker sched.WorkerID
+	part   int
+	path   string
+	job    raygo.JobID
+	f      *os.File
+	size   int64
 }
 
 // segment is a stretch of a log file that one task wrote.
@@ -43,36 +49,57 @@ type segment struct {
 	from, to int64
 }
 
+// newLogs keeps logs in dir. Of what earlier peers left there the oldest goes.
 func newLogs(dir string) (*logs, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	if err := pruneLogs(dir); err != nil {
+		return nil, err
+	}
 	return &logs{dir: dir, files: map[sched.WorkerID]*logFile{}, segments: map[raygo.TaskID][]segment{}}, nil
+}
+
+// pruneLogs leaves the newest files only.
+func pruneLogs(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*-worker-*.log"))
+	if err != nil || len(paths) <= maxLogFiles {
+		return err
+	}
+	age := map[string]time.Time{}
+	for _, path := range paths {
+		st, err := os.Stat(path)
+		if err != nil {
+			return err
+		}
+		age[path] = st.ModTime()
+	}
+	slices.SortFunc(paths, func(a, b string) int { return age[a].Compare(age[b]) })
+	for _, path := range paths[:len(paths)-maxLogFiles] {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // write appends a line to a worker's file and counts it as the task's.
 func (l *logs) write(w *worker, task raygo.TaskID, line []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f, err := l.file(w)
+	f, err := l.file(w, int64(len(line))+1)
 	if err != nil {
 		return err
 	}
-	if f.size+int64(len(line))+1 > maxLogFile {
-		return nil // said once by file, when it was filled
+	n, err := f.f.WriteAt(append(bytes.Clone(line), '\n'), f.size)
+	if err != nil {
+		return err // what is written of the line is written over by the next
 	}
-	n, err := f.f.Write(append(bytes.Clone(line), '\n'))
 	from := f.size
 	f.size += int64(n)
-	if f.size > maxLogFile-64<<10 {
-		m, _ := fmt.Fprintf(f.f, "(raygo: this worker wrote %d MiB; what follows is not kept)\n", maxLogFile>>20)
-		f.size = maxLogFile
-		_ = m
+	if !task.IsZero() {
+		l.attribute(task, segment{file: f, from: from, to: f.size})
 	}
-	if err != nil || task.IsZero() {
-		return err
-	}
-	l.attribute(task, segment{file: f, from: from, to: from + int64(n)})
 	return nil
 }
 
@@ -92,12 +119,16 @@ func (l *logs) attribute(task raygo.TaskID, s segment) {
 	l.segments[task] = append(segs, s)
 }
 
-// file is the worker's file, made when it writes for the first time.
-func (l *logs) file(w *worker) (*logFile, error) {
+// file is the worker's file with room for a line, made when there is none.
+func (l *logs) file(w *worker, room int64) (*logFile, error) {
+	part := 0
 	if f := l.files[w.id]; f != nil {
-		return f, nil
+		if f.size+room <= maxLogFile {
+			return f, nil
+		}
+		part = f.part + 1
 	}
-	f := &logFile{path: filepath.Join(l.dir, fmt.Sprintf("%s-worker-%d.log", w.job.id, w.id)), job: w.job.id}
+	f := &logFile{worker: w.id, part: part, path: filepath.Join(l.dir, fmt.Sprintf("%s-worker-%d.%d.log", w.job.id, w.id, part)), job: w.job.id}
 	var err error
 	if f.f, err = os.OpenFile(f.path, os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600); err != nil {
 		return nil, err
@@ -106,50 +137,13 @@ func (l *logs) file(w *worker) (*logFile, error) {
 	if l.order = append(l.order, f); len(l.order) > maxLogFiles {
 		old := l.order[0]
 		l.order = l.order[1:]
+		if l.files[old.worker] == old {
+			delete(l.files, old.worker)
+		}
 		_ = old.f.Close()
 		_ = os.Remove(old.path)
 	}
 	return f, nil
-}
-
-// ofTask reads what a task has written, from the offset given in lines' bytes.
-func (l *logs) ofTask(task raygo.TaskID, from int64) ([]byte, error) {
-	l.mu.Lock()
-	segs := append([]segment(nil), l.segments[task]...)
-	l.mu.Unlock()
-	return read(segs, from)
-}
-
-// ofJob reads what the workers of a job have written, file by file.
-func (l *logs) ofJob(job raygo.JobID, from int64) ([]byte, error) {
-	l.mu.Lock()
-	var segs []segment
-	for _, f := range l.order {
-		if f.job == job {
-			segs = append(segs, segment{file: f, to: f.size})
-		}
-	}
-	l.mu.Unlock()
-	return read(segs, from)
-}
-
-func read(segs []segment, from int64) ([]byte, error) {
-	var out []byte
-	for _, s := range segs {
-		n := s.to - s.from
-		if from >= n {
-			from -= n
-			continue
-		}
-		b := make([]byte, n-from)
-		k, err := s.file.f.ReadAt(b, s.from+from)
-		if k == 0 && err != nil {
-			return out, fmt.Errorf("read the log %s: %w", s.file.path, err)
-		}
-		out = append(out, b[:k]...)
-		from = 0
-	}
-	return out, nil
 }
 
 func (l *logs) close() {

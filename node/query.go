@@ -98,9 +98,11 @@ func (n *Node) ask(ctx context.Context, p *proc, id uint32, q *ipc.Query) (any, 
 	case ipc.QueryCancel:
 		return n.cancelFor(ctx, q)
 	case ipc.QueryTimeline:
-		return n.timeline(), nil
+		return n.answerTimeline(p, id), nil
 	case ipc.QueryMemory:
 		return n.memory(q)
+	case ipc.QueryResources:
+		return n.nodeRow(), nil
 	case ipc.QueryReplay:
 		return n.replay(ctx, q)
 	}
