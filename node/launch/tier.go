@@ -31,6 +31,14 @@ type Report struct {
 	Hides bool
 }
 
+// Usual is the tier in force where Config.MaxTier is not set.
+func (r Report) Usual() Tier {
+	if r.LandlockABI >= scopeABI {
+		return TierLandlock
+	}
+	return TierProcessGroup
+}
+
 // Probe finds out what this machine allows by trying it.
 func Probe(ctx context.Context) Report {
 	got := make(chan Report, 1)
