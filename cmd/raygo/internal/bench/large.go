@@ -41,7 +41,7 @@ func largeWorkloads() []workload {
 		{name: "get_large_64MiB", what: "the same of 64 MiB", run: func(ctx context.Context, st *stage) (float64, error) {
 			return getMapped(ctx, st, st.size(64<<20, 16<<20), 5)
 		}},
-		{name: "get_large_1GiB", what: "the same of 1 GiB", max: 5, run: func(ctx context.Context, st *stage) (float64, error) {
+		{name: "get_large_1GiB", what: "the same of 1 GiB", most: 5, run: func(ctx context.Context, st *stage) (float64, error) {
 			return getMapped(ctx, st, st.size(1<<30, 64<<20), 2)
 		}},
 	} {

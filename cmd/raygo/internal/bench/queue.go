@@ -26,7 +26,7 @@ func queueWorkloads() []workload {
 	return []workload{
 		{
 			name: "queue_1m", what: "a million tasks submitted, queued behind others, then drained", unit: "s",
-			target: target{value: 15}, max: 3, beside: "pipelined echo of as many",
+			target: target{value: 15}, most: 3, beside: "pipelined echo of as many",
 			run: func(ctx context.Context, st *stage) (float64, error) {
 				if err := fresh(ctx, st); err != nil {
 					return 0, err
@@ -44,7 +44,7 @@ func queueWorkloads() []workload {
 		},
 		{
 			name: "queue_1m_memory", what: "the peer's memory for each of them", unit: "B/task",
-			target: target{value: 1536}, max: 1,
+			target: target{value: 1536}, most: 1,
 			run: func(ctx context.Context, st *stage) (float64, error) {
 				if st.queued == nil {
 					if err := fresh(ctx, st); err != nil {

@@ -28,14 +28,14 @@ const (
 	quickRuns   = 1
 )
 
-// ErrNothing says that no workload has such a name.
+// ErrNothing says that Options.Only names no workload.
 var ErrNothing = errors.New("no workload matches")
 
 // Run measures.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	only, err := regexp.Compile(o.Only)
 	if err != nil {
-		return nil, fmt.Errorf("the workloads to run: %w", err)
+		return nil, fmt.Errorf("%w %q: %w", ErrNothing, o.Only, err)
 	}
 	if o.Runs == 0 {
 		o.Runs = defaultRuns
@@ -69,8 +69,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 // measure takes floor and workload in turns.
 func (w *workload) measure(ctx context.Context, st *stage, runs int) (*Row, error) {
-	if w.max > 0 {
-		runs = min(runs, w.max)
+	if w.most > 0 {
+		runs = min(runs, w.most)
 	}
 	var values, floors, cpu []float64
 	for range runs {

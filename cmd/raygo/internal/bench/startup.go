@@ -43,7 +43,7 @@ func processWorkloads() []workload {
 		},
 		{
 			name: "idle_memory_peer", what: "resident memory of a peer that ran a task", unit: "MiB",
-			target: target{value: 80}, max: 3, beside: "this binary with an echo in it",
+			target: target{value: 80}, most: 3, beside: "this binary with an echo in it",
 			run: func(ctx context.Context, _ *stage) (float64, error) {
 				return idleMemory(ctx, func(peer int) (int64, error) { return residentOf(peer, "VmRSS:") })
 			},
@@ -51,7 +51,7 @@ func processWorkloads() []workload {
 		},
 		{
 			name: "idle_memory_worker", what: "private memory of an idle worker", unit: "MiB",
-			max: 3, beside: "this binary with an echo in it, with what it shares",
+			most: 3, beside: "this binary with an echo in it, with what it shares",
 			run:   func(ctx context.Context, _ *stage) (float64, error) { return idleMemory(ctx, privateOfWorker) },
 			floor: idle,
 		},

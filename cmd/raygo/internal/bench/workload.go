@@ -12,7 +12,7 @@ type workload struct {
 	unit   string
 	higher bool // a higher figure is better
 	target target
-	max    int // runs at most; 0: as many as asked for
+	most   int // runs at most; 0: as many as asked for
 	run    sample
 	beside string              // what the floor is
 	floor  sample              // nil: there is none
