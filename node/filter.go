@@ -1,10 +1,13 @@
 package node
 
 import (
+	"encoding"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	raygo "github.com/raygo/raygo"
@@ -20,6 +23,7 @@ const (
 // condition is one filter: a column is, or is not, a value.
 type condition struct {
 	column, value string
+	field         int // of the row
 	not           bool
 }
 
@@ -39,14 +43,14 @@ func newFilter[R any](q *ipc.Query) (*filter[R], error) {
 	case f.limit < 0 || f.limit > maxRows:
 		return nil, fmt.Errorf("a limit of %d rows: it is 1 to %d", q.Limit, maxRows)
 	}
-	var zero R
-	columns := columnsOf(&zero)
+	columns := columnsOf[R]()
 	for _, s := range q.Filters {
 		c, err := parseCondition(s)
 		if err != nil {
 			return nil, err
 		}
-		if _, ok := columns[c.column]; !ok {
+		var ok bool
+		if c.field, ok = columns[c.column]; !ok {
 			return nil, fmt.Errorf("filter %q: there is no column %q; there are %s", s, c.column, strings.Join(slices.Sorted(maps.Keys(columns)), ", "))
 		}
 		f.conditions = append(f.conditions, c)
@@ -64,44 +68,55 @@ func parseCondition(s string) (condition, error) {
 	return c, nil
 }
 
-// columnsOf are a row's columns by their JSON names, with their values as text.
-func columnsOf(row any) map[string]string {
-	b, err := json.Marshal(row)
-	if err != nil {
-		return nil
+// columnsOf are a row's columns by their JSON names, with their fields.
+func columnsOf[R any]() map[string]int {
+	t := reflect.TypeFor[R]()
+	columns := make(map[string]int, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		columns[name] = i
 	}
-	var m map[string]any
-	if json.Unmarshal(b, &m) != nil {
-		return nil
-	}
-	out := map[string]string{}
-	for _, k := range optionalColumns {
-		if _, isTask := row.(*ipc.TaskRow); isTask {
-			out[k] = ""
-		}
-	}
-	for k, v := range m {
-		if s, ok := v.(string); ok {
-			out[k] = s
-			continue
-		}
-		text, _ := json.Marshal(v)
-		out[k] = string(text)
-	}
-	return out
+	return columns
 }
 
-// optionalColumns of tasks are left out of JSON when empty and can be filtered
-// by all the same.
-var optionalColumns = []string{"error_type", "error_message", "progress", "reason", "required_resources"}
+// columnText is a column's value as people write it: as in JSON, without quotes.
+// What is empty is "".
+func columnText(v reflect.Value) string {
+	switch v.Kind() {
+	case reflect.String:
+		return v.String()
+	case reflect.Map, reflect.Slice:
+		if v.Len() == 0 {
+			return ""
+		}
+	case reflect.Int, reflect.Int64:
+		return strconv.FormatInt(v.Int(), 10)
+	case reflect.Bool:
+		return strconv.FormatBool(v.Bool())
+	}
+	if v.IsZero() {
+		return ""
+	}
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		b, err := m.MarshalText()
+		if err == nil {
+			return string(b)
+		}
+	}
+	b, err := json.Marshal(v.Interface())
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
 
 // add takes a row if it meets the conditions. It must not hold the loop when
 // there are conditions: they are compared as text.
 func (f *filter[R]) add(row *R) {
 	if len(f.conditions) > 0 {
-		have := columnsOf(row)
+		have := reflect.ValueOf(row).Elem()
 		for _, c := range f.conditions {
-			if (have[c.column] == c.value) == c.not {
+			if (columnText(have.Field(c.field)) == c.value) == c.not {
 				return
 			}
 		}
@@ -122,20 +137,21 @@ func (f *filter[R]) full() bool { return len(f.conditions) == 0 && len(f.rows.Ro
 
 // one resolves an ID that may be a unique prefix of what is listed.
 func one(what, prefix string, ids []string) (string, error) {
-	var found []string
+	found := map[string]bool{}
+	last := ""
 	for _, id := range ids {
 		if id == prefix {
 			return id, nil
 		}
-		if strings.HasPrefix(id, prefix) && !slices.Contains(found, id) {
-			found = append(found, id)
+		if strings.HasPrefix(id, prefix) {
+			found[id], last = true, id
 		}
 	}
 	switch len(found) {
 	case 0:
 		return "", raygo.Fail(raygo.CodeRefused, "there is no %s %s here; list %ss shows what there is", what, prefix, what)
 	case 1:
-		return found[0], nil
+		return last, nil
 	}
 	return "", raygo.Fail(raygo.CodeRefused, "%s %s is not unique: %d begin so; give more of it", what, prefix, len(found))
 }

@@ -51,6 +51,7 @@ func (p *proc) query(b []byte) error {
 		case err != nil:
 			a.Failure = raygo.Fail(raygo.CodeRefused, "%v", err)
 		default:
+			body = p.answerRows(id, body)
 			if a.Body = ipc.Marshal(body); len(a.Body) > ipc.MaxFrame-1024 {
 				*a = ipc.Answer{Failure: raygo.Fail(raygo.CodeRefused, "the answer has %d bytes, a frame takes %d: ask for fewer rows with a limit", len(a.Body), ipc.MaxFrame)}
 			}
@@ -58,6 +59,29 @@ func (p *proc) query(b []byte) error {
 		p.answer(id, a)
 	})
 	return nil
+}
+
+// rowsPerAnswer keeps answers well below what a frame takes.
+const rowsPerAnswer = 5_000
+
+// answerRows sends what a long list has before its last part, and returns that.
+func (p *proc) answerRows(ask uint32, body any) any {
+	switch b := body.(type) {
+	case *ipc.Rows[ipc.TaskRow]:
+		sendRows(p, ask, b)
+	case *ipc.Rows[ipc.ObjectRow]:
+		sendRows(p, ask, b)
+	}
+	return body
+}
+
+func sendRows[R any](p *proc, ask uint32, rows *ipc.Rows[R]) {
+	for len(rows.Rows) > rowsPerAnswer {
+		part := *rows
+		part.Rows = rows.Rows[:rowsPerAnswer]
+		p.answer(ask, &ipc.Answer{Body: ipc.Marshal(&part), More: true})
+		rows.Rows = rows.Rows[rowsPerAnswer:]
+	}
 }
 
 func (p *proc) answer(id uint32, a *ipc.Answer) {

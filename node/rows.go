@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"runtime"
@@ -135,21 +136,36 @@ func (n *Node) objectRows(q *ipc.Query) (*ipc.Rows[ipc.ObjectRow], error) {
 		return nil, err
 	}
 	var views []sched.ObjectView
-	n.mu.Lock()
-	n.core.Objects(func(v *sched.ObjectView) bool {
-		if len(views) >= maxRows {
+	add := func(v *sched.ObjectView) {
+		if f.full() {
 			f.count(1)
-		} else {
-			views = append(views, *v)
+			return
 		}
-		return true
-	})
-	n.mu.Unlock()
-	for i := range views {
-		row := n.objectRow(&views[i])
+		row := n.objectRow(v)
 		f.add(&row)
 	}
+	n.eachObject(func(v *sched.ObjectView) {
+		if len(views) < maxRows {
+			views = append(views, *v)
+			return
+		}
+		add(v)
+	})
+	if q.Op == ipc.QueryMemory { // what holds most comes first
+		slices.SortStableFunc(views, func(a, b sched.ObjectView) int { return cmp.Compare(bytesOf(&b.Value), bytesOf(&a.Value)) })
+	}
+	for i := range views {
+		add(&views[i])
+	}
 	return &f.rows, nil
+}
+
+// bytesOf is the memory that a value takes.
+func bytesOf(v *sched.Value) uint64 {
+	if v.Kind == sched.Stored {
+		return v.Size
+	}
+	return uint64(len(v.Bytes))
 }
 
 func (n *Node) objectRow(v *sched.ObjectView) ipc.ObjectRow {

@@ -28,6 +28,20 @@ func (n *Node) eachTask(f func(*sched.TaskView)) {
 	})
 }
 
+// eachObject is eachTask for objects.
+func (n *Node) eachObject(f func(*sched.ObjectView)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := 0
+	n.core.Objects(func(v *sched.ObjectView) bool {
+		f(v)
+		if seen++; seen%walkPart == 0 {
+			n.letOthers()
+		}
+		return true
+	})
+}
+
 // letOthers gives the loop away for a moment.
 func (n *Node) letOthers() {
 	n.mu.Unlock()
