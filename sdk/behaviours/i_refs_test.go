@@ -349,8 +349,10 @@ func TestManyDroppedRefs(t *testing.T) {
 	run(n / 10)
 	before := liveHeap()
 	run(n - n/10)
-	// The peer and the driver are both in this process.
-	if grown := liveHeap() - before; grown > 8<<20 {
+	// The peer and the driver are both in this process. Tables keep the size of
+	// their fullest moment, which differs; a record kept of each task would be
+	// 100 MiB and more.
+	if grown := liveHeap() - before; grown > 32<<20 {
 		t.Fatalf("%d KiB more are in use after %d tasks than after a tenth of them", grown>>10, n)
 	}
 }
