@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,18 +35,20 @@ type proc struct {
 	hello  ipc.Hello
 
 	classes map[uint32]sched.ClassID // its own numbers; the reader's
+	batch   batch                    // the reader's, too
 
 	asking atomic.Int32 // questions under way
 	hungUp atomic.Bool  // the connection has ended
 
 	// The loop guards the rest.
-	dirty  bool
-	sent   map[sched.ClassID]bool
-	pins   map[raygo.ObjectID]int
-	allocs map[raygo.ObjectID]uint64 // room given, not sealed yet: size
-	missed []missed                  // notices and answers that wait until it reads
-	deaf   bool                      // it missed too many and is being cut off
-	gone   bool
+	dirty   bool
+	sent    map[sched.ClassID]bool
+	pins    map[raygo.ObjectID]int
+	allocs  map[raygo.ObjectID]uint64            // room given, not sealed yet: size
+	waiting map[chan struct{}]context.CancelFunc // requests for room that wait
+	missed  []missed                             // notices and answers that wait until it reads
+	deaf    bool                                 // it missed too many and is being cut off
+	gone    bool
 }
 
 // missed is a notice, or an answer to a Want, that its process was too slow for.
@@ -67,30 +70,25 @@ func (p *proc) send(fn func([]byte) []byte) {
 // read handles frames until the connection ends. Frames are decoded outside the
 // loop; all that have arrived are then stepped in one hold of it.
 func (p *proc) read() error {
-	var batch []sched.Event
 	for {
 		t, payload, err := p.conn.Read()
 		for n := 0; err == nil; n++ {
 			if t == ipc.TypeResult {
-				batch = p.beforeResult(batch)
+				p.beforeResult()
 			}
 			var ev sched.Event
 			if ev, err = p.decode(t, payload); err != nil {
 				break
 			}
 			if ev != nil {
-				batch = append(batch, ev)
+				p.batch.events = append(p.batch.events, ev)
 			}
 			if n >= batchFrames || !p.conn.Buffered() {
 				break
 			}
 			t, payload, err = p.conn.Read()
 		}
-		if len(batch) > 0 {
-			p.n.do(batch...)
-			clear(batch)
-			batch = batch[:0]
-		}
+		p.batch.do(p.n)
 		if err != nil {
 			return err
 		}
@@ -99,17 +97,14 @@ func (p *proc) read() error {
 
 // beforeResult lets what came before a worker's result happen first if its
 // output has to be told apart from the next task's.
-func (p *proc) beforeResult(batch []sched.Event) []sched.Event {
+func (p *proc) beforeResult() {
 	if p.self == nil {
-		return batch
+		return
 	}
-	if len(batch) > 0 && p.self.talks.Load() {
-		p.n.do(batch...)
-		clear(batch)
-		batch = batch[:0]
+	if p.self.talks.Load() {
+		p.batch.do(p.n)
 	}
 	p.boundary()
-	return batch
 }
 
 // serve reads to the end and says why it ended if that was the process's fault.
@@ -145,6 +140,9 @@ func (p *proc) forget() {
 		for range k {
 			p.n.store.Unpin(id)
 		}
+	}
+	for _, giveUp := range p.waiting {
+		giveUp()
 	}
 	p.allocs, p.pins = nil, nil
 }
@@ -208,7 +206,8 @@ func (p *proc) decodeSubmit(b []byte) (sched.Event, error) {
 	if s.Task.Job() != p.job.id || s.Task.Proc() != p.id {
 		return nil, p.bad("submit of task %s, whose ID is not this process's to give", s.Task)
 	}
-	ev := &sched.Submit{Task: s.Task, Class: cl, Proc: p.id, Parent: s.Parent, Args: bytes.Clone(s.Args.Raw), Nested: s.Args.Nested}
+	ev := p.batch.submit()
+	*ev = sched.Submit{Task: s.Task, Class: cl, Proc: p.id, Parent: s.Parent, Args: bytes.Clone(s.Args.Raw), Nested: s.Args.Nested}
 	for i := range s.Args.List {
 		switch a := &s.Args.List[i]; a.Kind {
 		case ipc.ArgRef, ipc.ArgGather:
@@ -228,10 +227,9 @@ func (p *proc) decodeResult(b []byte) (sched.Event, error) {
 	if p.worker == 0 {
 		return nil, p.bad("a result from a process that is no worker")
 	}
-	ev := &sched.Result{
-		Worker: p.worker, Task: r.Task, Award: r.Award, Status: sched.Status(r.Status), Run: time.Duration(r.RunNanos),
-		Items: r.Items, Outcomes: make([]sched.Outcome, len(r.Outcomes)),
-	}
+	ev := p.batch.result(len(r.Outcomes))
+	ev.Worker, ev.Task, ev.Award, ev.Status = p.worker, r.Task, r.Award, sched.Status(r.Status)
+	ev.Run, ev.Items = time.Duration(r.RunNanos), r.Items
 	for i := range r.Outcomes {
 		if ev.Outcomes[i], err = p.outcome(r.Task, &r.Outcomes[i]); err != nil {
 			return nil, err
