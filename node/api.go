@@ -45,26 +45,27 @@ type Node struct {
 
 	mu sync.Mutex // the loop: guards core and all fields below
 
-	core      *sched.Core
-	procs     map[raygo.ProcID]*proc
-	jobs      map[raygo.JobID]*job
-	classes   map[sched.ClassID]*class
-	workers   map[sched.WorkerID]*worker
-	fetches   map[raygo.TaskID]*fetch
-	memos     *memos
-	pending   []sched.Event // what effects gave rise to; stepped in the same turn
-	dirty     []*proc       // connections with unflushed frames
-	late      map[*proc]struct{}
-	commands  map[uint32]chan sched.CancelOutcome // cancels asked for by commands
-	timer     *time.Timer
-	armed     time.Time
-	nextProc  uint32
-	nextClass sched.ClassID
-	nextAsk   uint32
-	draining  bool
-	stopped   bool
-	idle      chan struct{} // closed when draining and nothing runs
-	ballast   []byte
+	core       *sched.Core
+	procs      map[raygo.ProcID]*proc
+	jobs       map[raygo.JobID]*job
+	classes    map[sched.ClassID]*class
+	workers    map[sched.WorkerID]*worker
+	fetches    map[raygo.TaskID]*fetch
+	allocating map[raygo.ObjectID]chan struct{} // requests for room that wait; closed when one has ended
+	memos      *memos
+	pending    []sched.Event // what effects gave rise to; stepped in the same turn
+	dirty      []*proc       // connections with unflushed frames
+	late       map[*proc]struct{}
+	commands   map[uint32]chan sched.CancelOutcome // cancels asked for by commands
+	timer      *time.Timer
+	armed      time.Time
+	nextProc   uint32
+	nextClass  sched.ClassID
+	nextAsk    uint32
+	draining   bool
+	stopped    bool
+	idle       chan struct{} // closed when draining and nothing runs
+	ballast    []byte
 }
 
 // ballastSize is how much of the heap is there for the garbage collector only:
@@ -89,7 +90,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, born: time.Now(),
 		procs: map[raygo.ProcID]*proc{}, jobs: map[raygo.JobID]*job{}, classes: map[sched.ClassID]*class{},
-		workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, memos: newMemos(),
+		workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, allocating: map[raygo.ObjectID]chan struct{}{}, memos: newMemos(),
 		late: map[*proc]struct{}{}, commands: map[uint32]chan sched.CancelOutcome{}, idle: make(chan struct{}),
 		ballast: make([]byte, ballastSize),
 	}

@@ -316,23 +316,49 @@ func (p *proc) alloc(b []byte) error {
 		return p.bad("alloc of object %s of another job", id)
 	}
 	n := p.n
-	if x, ok := n.store.TryAlloc(id, size); ok {
-		n.mu.Lock()
-		p.allocated(id, size, x, nil)
-		flush := n.endTurn()
-		n.mu.Unlock()
-		flushAll(flush)
-		return nil
+	n.mu.Lock()
+	x, ok := objects.Extent{}, false
+	if n.allocating[id] == nil {
+		x, ok = n.store.TryAlloc(id, size)
 	}
+	if ok {
+		p.allocated(id, size, x, nil)
+	} else {
+		p.allocLater(id, size)
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+	return nil
+}
+
+// allocLater waits for room. A task that is tried again may ask for what an
+// earlier attempt, whose process is gone, still waited for: then it waits until
+// that has been given up. The loop is held.
+func (p *proc) allocLater(id raygo.ObjectID, size uint64) {
+	n := p.n
+	earlier, done := n.allocating[id], make(chan struct{})
+	ctx, cancel := context.WithCancel(n.ctx)
+	n.allocating[id], p.waiting[done] = done, cancel
 	n.wg.Go(func() {
-		x, err := n.store.Alloc(n.ctx, id, size)
+		defer cancel()
+		if earlier != nil {
+			select {
+			case <-earlier:
+			case <-ctx.Done():
+			}
+		}
+		x, err := n.store.Alloc(ctx, id, size)
 		n.mu.Lock()
+		if delete(p.waiting, done); n.allocating[id] == done {
+			delete(n.allocating, id)
+		}
 		p.allocated(id, size, x, err)
+		close(done)
 		flush := n.endTurn()
 		n.mu.Unlock()
 		flushAll(flush)
 	})
-	return nil
 }
 
 func (p *proc) allocated(id raygo.ObjectID, size uint64, x objects.Extent, err error) {

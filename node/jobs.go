@@ -97,7 +97,7 @@ func (n *Node) attach(c *net.UnixConn) {
 func (n *Node) newProc(c *net.UnixConn) *proc {
 	return &proc{
 		n: n, conn: ipc.NewConn(c, 0), classes: map[uint32]sched.ClassID{}, sent: map[sched.ClassID]bool{},
-		pins: map[raygo.ObjectID]int{}, allocs: map[raygo.ObjectID]uint64{},
+		pins: map[raygo.ObjectID]int{}, allocs: map[raygo.ObjectID]uint64{}, waiting: map[chan struct{}]context.CancelFunc{},
 	}
 }
 
