@@ -296,3 +296,37 @@ func TestDriverThatDoesNotRead(t *testing.T) {
 	}
 	eventually(t, "its job ends", func() bool { return p.Account().Jobs == 1 })
 }
+
+// A task whose worker is killed while it waits for room in the store is tried
+// again, and gets the room that its first attempt was waiting for. behaviours 103
+// and 140
+func TestKilledWhileItWaitsForRoom(t *testing.T) {
+	p := peertest.Start(t, node.Config{CPUs: 1, ObjectStoreMemory: smallStore, SpillDir: "off"})
+	ctx := p.Driver()
+	refs := putBlobs(t, ctx, 7, 1<<20)
+	made := makeBlob.Options(raygo.MaxRetries(-1)).Remote(ctx, 77, 4<<20)
+	killed := map[int]bool{}
+	for range 3 {
+		eventually(t, "a worker waits for room", func() bool {
+			a := p.Account()
+			for pid := range a.PIDs {
+				if a.Store.Waiting > 0 && !killed[pid] && len(a.PIDs) == 1 {
+					killed[pid] = true
+					return syscall.Kill(pid, syscall.SIGKILL) == nil
+				}
+			}
+			return false
+		})
+	}
+	eventually(t, "another waits", func() bool {
+		a := p.Account()
+		return a.Store.Waiting == 1 && len(a.PIDs) == 1 && a.Free["CPU"] == 0
+	})
+	for _, r := range refs {
+		raygo.Release(r)
+	}
+	b, err := raygo.Get(ctx, made)
+	if err != nil || !bytes.Equal(b, blobOf(77, 4<<20)) {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+}
