@@ -104,17 +104,14 @@ func (n *Node) replay(ctx context.Context, q *ipc.Query) (*ipc.ReplaySpec, error
 	var e *sched.Ended
 	var def *ipc.Class
 	n.book.mu.Lock()
-	n.book.replays.each(func(r *sched.Ended) {
-		if r.Task == id {
-			c := *r
-			e = &c
+	n.book.replays.each(func(r **sched.Ended) {
+		if (*r).Task == id {
+			e = *r
 		}
 	})
-	n.book.attempts.each(func(a *attempt) {
-		if a.task == id {
-			def = &a.class.def
-		}
-	})
+	if all := n.book.attempts.of(id); len(all) > 0 {
+		def = &all[0].class.def
+	}
 	n.book.mu.Unlock()
 	program, cid := n.programOf(ctx, id.Job())
 	switch {

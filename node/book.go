@@ -2,7 +2,6 @@ package node
 
 import (
 	"sync"
-	"time"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/sched"
@@ -25,28 +24,12 @@ type book struct {
 	logs *logs
 
 	mu       sync.Mutex // guards all below
-	attempts ring[attempt]
+	attempts history
 	spans    ring[span]
 	jobs     ring[ipc.JobRow]
 	progress map[raygo.TaskID]ipc.Note
-	replays  ring[sched.Ended]
+	replays  ring[*sched.Ended]
 	kept     int // bytes of replays
-	dropped  int // attempts that the ring has forgotten
-}
-
-// attempt is one execution that ended.
-type attempt struct {
-	task, parent raygo.TaskID
-	class        *class
-	function     string
-	attempt      uint32
-	depth        int
-	pid          int
-	state        raygo.TaskState
-	failure      sched.Value
-	created      time.Time
-	started      time.Time
-	ended        time.Time
 }
 
 // span is a stretch of time that a task named.
@@ -87,8 +70,8 @@ func newBook(cfg Config, dir string) (*book, error) {
 	}
 	return &book{
 		logs: l, progress: map[raygo.TaskID]ipc.Note{},
-		attempts: ring[attempt]{limit: cfg.MaxEvents}, spans: ring[span]{limit: maxSpans},
-		jobs: ring[ipc.JobRow]{limit: maxEndedJobs}, replays: ring[sched.Ended]{limit: maxReplays},
+		attempts: newHistory(cfg.MaxEvents), spans: ring[span]{limit: maxSpans},
+		jobs: ring[ipc.JobRow]{limit: maxEndedJobs}, replays: ring[*sched.Ended]{limit: maxReplays},
 	}, nil
 }
 
@@ -102,13 +85,7 @@ func (b *book) ended(e *sched.Ended, cl *class) {
 	if len(b.progress) > 0 && e.Final {
 		delete(b.progress, e.Task)
 	}
-	_, gone := b.attempts.add(attempt{
-		task: e.Task, parent: e.Parent, class: cl, function: e.Function, attempt: e.Attempt, depth: e.Depth, pid: e.PID,
-		state: e.State, failure: e.Failure, created: e.Created, started: e.Started, ended: e.Ended,
-	})
-	if gone {
-		b.dropped++
-	}
+	b.attempts.slot().fill(e, cl)
 	b.keepForReplay(e)
 }
 
@@ -119,13 +96,13 @@ func (b *book) keepForReplay(e *sched.Ended) {
 		return
 	}
 	b.kept += size
-	if old, gone := b.replays.add(*e); gone {
-		b.kept -= replaySize(&old)
+	if old, gone := b.replays.add(e); gone {
+		b.kept -= replaySize(old)
 	}
 	for i := 0; b.kept > maxReplayAll && i < len(b.replays.all); i++ {
 		old := &b.replays.all[(b.replays.next+i)%len(b.replays.all)]
-		b.kept -= replaySize(old)
-		*old = sched.Ended{}
+		b.kept -= replaySize(*old)
+		*old = &sched.Ended{}
 	}
 }
 
@@ -154,18 +131,21 @@ func (b *book) note(p *proc, n *ipc.Note) {
 func (b *book) everEnded() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.dropped + len(b.attempts.all)
+	return b.attempts.ever
 }
 
-// endedSince copies the attempts, oldest first, and says how many of them are
+// endedSince lists the attempts, oldest first, and says how many of them are
 // newer than the first before that there ever were.
 func (b *book) endedSince(before int) (all []attempt, fresh int) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	r := &b.attempts
-	all = make([]attempt, 0, len(r.all))
-	all = append(append(all, r.all[r.next:]...), r.all[:r.next]...)
-	return all, min(b.dropped+len(all)-before, len(all))
+	records := b.attempts.copy()
+	fresh = min(b.attempts.ever-before, len(records))
+	b.mu.Unlock()
+	all = make([]attempt, len(records))
+	for i := range records {
+		all[i] = records[i].unpack()
+	}
+	return all, fresh
 }
 
 // jobEnded keeps the last state of a job.

@@ -98,7 +98,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(m.late, float64(late))
 	gauge(m.programs, float64(programs))
 	n.book.mu.Lock()
-	counter(m.events, float64(n.book.dropped))
+	counter(m.events, float64(n.book.attempts.dropped()))
 	n.book.mu.Unlock()
 }
 

@@ -47,12 +47,19 @@ func (n *Node) guardMemory(ctx context.Context) error {
 			continue
 		}
 		used := 1 - float64(available)/float64(total)
-		if used < n.cfg.MemoryHigh || n.victimDying() {
+		if used < n.cfg.MemoryHigh || n.victimDying() || !n.busy() {
 			continue
 		}
 		n.do(&sched.KillForMemory{Reason: fmt.Sprintf("%.1f %% of %d MiB are in use, the limit is %.1f %%; most is used by %s",
 			100*used, total>>20, 100*n.cfg.MemoryHigh, n.topUsers())})
 	}
+}
+
+// busy reports whether a worker runs something: others are not killed.
+func (n *Node) busy() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.core.Counts().Running > 0
 }
 
 // victimDying reports whether a worker that was killed is still there.

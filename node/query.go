@@ -164,11 +164,9 @@ func (n *Node) taskAttempts(q *ipc.Query) (*ipc.Rows[ipc.TaskRow], error) {
 	}
 	rows := &ipc.Rows[ipc.TaskRow]{Rows: []ipc.TaskRow{}, Peers: ipc.Asked{Asked: 1, Answered: 1}}
 	n.book.mu.Lock()
-	n.book.attempts.each(func(a *attempt) {
-		if a.task == id {
-			rows.Rows = append(rows.Rows, a.row(n.id))
-		}
-	})
+	for _, a := range n.book.attempts.of(id) {
+		rows.Rows = append(rows.Rows, a.row(n.id))
+	}
 	progress := n.book.progress[id]
 	n.book.mu.Unlock()
 	n.mu.Lock()
