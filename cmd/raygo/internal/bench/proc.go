@@ -96,15 +96,16 @@ const ticksPerSecond = 100
 
 // How the peer is found to be at rest.
 const (
-	settleStep = 30 * time.Millisecond
-	settleMost = 10 * time.Second
+	settleStep  = 30 * time.Millisecond
+	settleSteps = 3 // without CPU time
+	settleMost  = 10 * time.Second
 )
 
 // settle waits until the peer uses no CPU, so that what it does behind a call is
 // not measured with the next one.
 func (st *stage) settle() error {
 	last, quiet := int64(-1), 0
-	for end := time.Now().Add(settleMost); quiet < 2 && time.Now().Before(end); {
+	for end := time.Now().Add(settleMost); quiet < settleSteps && time.Now().Before(end); {
 		used, err := cpuOf(st.peer.pid())
 		if err != nil {
 			return err

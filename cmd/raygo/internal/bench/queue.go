@@ -19,8 +19,11 @@ type queueTimes struct {
 func queueWorkloads() []workload {
 	fresh := func(ctx context.Context, st *stage) error {
 		n := st.size(1_000_000, 20_000)
-		q, err := queueMany(ctx, st, n)
-		st.queued = q
+		// A peer of its own, which has no memory from before to use again.
+		own := &stage{}
+		defer own.close()
+		var err error
+		st.queued, err = queueMany(ctx, own, n)
 		return err
 	}
 	return []workload{
