@@ -46,7 +46,7 @@ func (o *output) run() {
 	for !end {
 		err := o.raw.Read(func(fd uintptr) bool {
 			var again bool
-			again, end = o.readOnce(int(fd))
+			_, again, end = o.readOnce(int(fd))
 			return !again
 		})
 		end = end || err != nil
@@ -61,21 +61,35 @@ func (o *output) run() {
 	}
 }
 
-// drain passes on what the worker has written so far, without waiting.
+// drain passes on what the worker has written so far, without waiting and
+// without following a writer that never stops.
 func (o *output) drain() {
 	_ = o.raw.Control(func(fd uintptr) {
-		for {
-			if again, end := o.readOnce(int(fd)); again || end {
+		for left := o.unread(int(fd)); left > 0; {
+			n, again, end := o.readOnce(int(fd))
+			if again || end {
 				return
 			}
+			left -= n
 		}
 	})
+}
+
+// unread is how much is in the pipe when all that was read is passed on.
+func (o *output) unread(fd int) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // readOnce reads what is there and passes its lines on, as one action: who
 // drains may rely on it that nothing is read and not yet passed on. again says
 // that nothing is there yet, end that nothing will be.
-func (o *output) readOnce(fd int) (again, end bool) {
+func (o *output) readOnce(fd int) (n int, again, end bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.buf) == cap(o.buf) {
@@ -84,17 +98,17 @@ func (o *output) readOnce(fd int) (again, end bool) {
 	n, err := unix.Read(fd, o.buf[len(o.buf):cap(o.buf)])
 	switch {
 	case errors.Is(err, unix.EAGAIN):
-		return true, false
+		return 0, true, false
 	case errors.Is(err, unix.EINTR):
-		return false, false
+		return 0, false, false
 	case err != nil || n == 0:
-		return false, true
+		return 0, false, true
 	}
 	if o.log != nil {
 		o.log.write(o.buf[len(o.buf) : len(o.buf)+n])
 	}
 	o.buf = o.lines(o.buf[:len(o.buf)+n])
-	return false, false
+	return n, false, false
 }
 
 // lines passes on the whole lines of buf and returns what is left, moved to the
