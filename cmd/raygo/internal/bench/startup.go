@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,8 +70,13 @@ func coldStart(ctx context.Context, st *stage) (ms float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer s.Close()
-	return millis(func() error { return one(sctx) })
+	if ms, err = millis(func() error { return one(sctx) }); err != nil {
+		return 0, errors.Join(err, s.Close())
+	}
+	if err := s.Close(); err != nil {
+		return 0, err
+	}
+	return ms, st.settle() // workers end behind it
 }
 
 // one is a call and its result.
