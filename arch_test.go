@@ -34,8 +34,9 @@ var allowed = map[string]struct {
 
 	// What programs import. Every byte here is in every worker: no libp2p, no
 	// flags, no tables.
-	"sdk":     {own: []string{".", "sdk/ipc"}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
-	"sdk/p2p": {own: []string{"sdk", "sdk/ipc", "node"}, other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr"}},
+	"sdk":      {own: []string{".", "sdk/ipc"}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
+	"sdk/lint": {other: []string{"golang.org/x/tools"}},
+	"sdk/p2p":  {own: []string{"sdk", "sdk/ipc", "node"}, other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr"}},
 
 	// What joins them.
 	"node": {
@@ -47,8 +48,8 @@ var allowed = map[string]struct {
 
 	// Flags and text.
 	"cmd/raygo": {
-		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node", "sdk", "sdk/ipc", "sdk/p2p"},
-		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term"},
+		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node", "sdk", "sdk/ipc", "sdk/lint", "sdk/p2p"},
+		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term", "golang.org/x/tools"},
 	},
 	"cmd/raygo/internal/...": {
 		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "sdk", "sdk/ipc", "sdk/p2p"},

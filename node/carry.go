@@ -57,7 +57,7 @@ func (n *Node) carryRare(e sched.Effect) {
 	case *sched.Cancelled:
 		n.cancelled(e)
 	case *sched.Warn:
-		n.warn(e.Job, e.Text)
+		n.warn(e.Job, e.Text, e.Hint)
 	case *sched.OOMKill:
 		if e.Worker == 0 {
 			n.log.Debug("short of memory, and no task runs", "why", e.Reason)

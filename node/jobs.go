@@ -311,13 +311,15 @@ func (n *Node) jobDone(e *sched.JobDone) {
 }
 
 // warn tells the job's drivers and the log.
-func (n *Node) warn(id raygo.JobID, text string) {
-	n.log.Warn(text, "job", id)
+func (n *Node) warn(id raygo.JobID, text string, hint bool) {
+	if !hint {
+		n.log.Warn(text, "job", id)
+	}
 	j := n.jobs[id]
 	if j == nil || !j.logs {
 		return
 	}
-	l := ipc.Log{Peer: n.id, Warning: true, Lines: []string{text}}
+	l := ipc.Log{Peer: n.id, Warning: !hint, Hint: hint, Lines: []string{text}}
 	for _, p := range j.drivers {
 		p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeLog, &l) })
 	}

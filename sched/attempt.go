@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -67,6 +68,7 @@ func (c *Core) offWorker(t *task, w *worker, e *Result) {
 			ran = e.Run // results come in batches: the worker knows better
 		}
 		t.class.measure(ran)
+		c.adviseOnSize(t.class)
 	}
 	c.detach(t, w)
 }
@@ -95,6 +97,35 @@ func (cl *class) measure(d time.Duration) {
 		return
 	}
 	cl.mean += (d - cl.mean) / 8
+}
+
+// adviseOnSize tells a program once whose tasks are over before they pay for
+// their way.
+func (c *Core) adviseOnSize(cl *class) {
+	if cl.runs++; cl.runs == hintRuns && cl.mean < hintMean && !cl.job.advised {
+		cl.job.advised = true
+		c.emit(&Warn{Job: cl.job.id, Hint: true, Text: fmt.Sprintf(
+			"%d calls of %s took about %s each, less than to have them run elsewhere: let one call do many", cl.runs, cl.function, cl.mean.Round(time.Microsecond))})
+	}
+}
+
+// adviseOnBlocking tells a program once whose tasks mostly wait for tasks.
+func (c *Core) adviseOnBlocking(j *job) {
+	limit := hintBlocked * max(1, int(c.led.total.cpu/raygo.Unit))
+	if j.advisedBlocked || len(c.order) < limit {
+		return
+	}
+	n := 0
+	for _, w := range c.order {
+		if w.state == blockedState && w.job == j {
+			n++
+		}
+	}
+	if n >= limit {
+		j.advisedBlocked = true
+		c.emit(&Warn{Job: j.id, Hint: true, Text: fmt.Sprintf(
+			"%d worker processes only wait for results of other tasks: pass refs on as arguments, or recurse less deep", n)})
+	}
 }
 
 // nextOn decides what becomes of a worker that ended a task.
@@ -286,6 +317,7 @@ func (c *Core) blocked(e *Blocked) {
 	c.leaveClass(w)
 	c.led.lend(&t.grant)
 	w.state = blockedState
+	c.adviseOnBlocking(w.job)
 	if t.settled {
 		return
 	}

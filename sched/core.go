@@ -33,6 +33,9 @@ const (
 	aheadMax      = 256                    // tasks ahead on one worker
 	aheadTurn     = 10 * time.Millisecond  // a class keeps a worker so long while others wait
 	recallAfter   = 5 * time.Millisecond   // a current task running so long gives up what waits behind it
+	hintRuns      = 10_000                 // runs of a class after which it is judged
+	hintMean      = 50 * time.Microsecond  // tasks shorter than this are better done many in one
+	hintBlocked   = 8                      // blocked workers a CPU that are worth a word
 	startTries    = 3                      // failed worker starts in a row before tasks fail
 	oomRetries    = 15                     // kills by the memory guard that a retriable task survives
 	oomBackoff    = 200 * time.Millisecond // first delay after such a kill; doubles
@@ -71,18 +74,20 @@ type Core struct {
 
 // job is one run of a driver.
 type job struct {
-	id       raygo.JobID
-	driver   raygo.ProcID
-	detached bool
-	ended    bool
-	tasks    *index[*task]
-	objects  *index[*object]
-	streams  map[raygo.TaskID]*stream
-	workers  int
-	running  int // tasks on workers now, for fairness between jobs
-	finished int
-	failed   int
-	warmed   bool
+	id             raygo.JobID
+	driver         raygo.ProcID
+	detached       bool
+	ended          bool
+	tasks          *index[*task]
+	objects        *index[*object]
+	streams        map[raygo.TaskID]*stream
+	workers        int
+	running        int // tasks on workers now, for fairness between jobs
+	finished       int
+	failed         int
+	advised        bool // of tasks that are too short
+	advisedBlocked bool // of workers that only wait
+	warmed         bool
 }
 
 // proc is an attached process and what it holds.

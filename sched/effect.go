@@ -164,6 +164,7 @@ type JobDone struct {
 type Warn struct {
 	Job  raygo.JobID
 	Text string
+	Hint bool // advice on how the program is written, not a fault
 }
 
 // OOMKill records a kill by the memory guard; Victim is zero when there was

@@ -29,6 +29,7 @@ type class struct {
 	workers      []*worker // executing it now, not blocked
 	warned       bool
 	pending      int
+	runs         int
 }
 
 // task is one call. Its record goes when it is settled.

@@ -23,6 +23,7 @@ func GetAll[T any](ctx context.Context, refs []Ref[T]) ([]T, error) {
 	if err := sc.waitAll(ctx, len(refs), at, c); err != nil {
 		return nil, err
 	}
+	sc.s.hints.manyAtOnce(len(refs), at, sc.s.welcome.ViewBudget)
 	ahead := 0
 	for i := range refs {
 		if i >= ahead {

@@ -10,6 +10,7 @@ import (
 	"unsafe"
 
 	words "github.com/raygo/raygo"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 // HintsEnv names the environment variable that silences hints when it is "off".
@@ -109,4 +110,23 @@ func (h *hints) leaked(id words.ObjectID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.tell("leaked", "ref %s was encoded outside of raygo's calls: nobody can know when it is done with, so its object stays until Release or the end of the job; pass refs as arguments and results", id)
+}
+
+// manyAtOnce notes that values are about to be got together, of which those
+// beyond the budget are copied into this program's heap.
+func (h *hints) manyAtOnce(n int, at func(int) *handle, budget uint64) {
+	var size uint64
+	for i := range n {
+		if hd := at(i); hd != nil {
+			if o := hd.e.out.Load(); o != nil && o.kind == ipc.ValueElsewhere {
+				size += o.size
+			}
+		}
+	}
+	if size <= budget {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tell("many", "%d values of %d MiB together are got at once, and most of them copied: take them in batches, or AsCompleted", n, size>>20)
 }

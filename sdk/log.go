@@ -16,7 +16,12 @@ var logMutex sync.Mutex
 func printLog(l *ipc.Log) {
 	var b bytes.Buffer
 	prefix := fmt.Sprintf("(%s pid=%d peer=%s) ", shortFunction(l.Function), l.PID, shortPeer(l.Peer))
-	if l.Warning || l.Function == "" {
+	switch {
+	case l.Hint && os.Getenv(HintsEnv) == "off":
+		return
+	case l.Hint:
+		prefix = "(raygo hint) "
+	case l.Warning || l.Function == "":
 		prefix = fmt.Sprintf("(raygo peer=%s) ", shortPeer(l.Peer))
 	}
 	for _, line := range l.Lines {

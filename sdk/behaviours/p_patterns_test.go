@@ -275,19 +275,31 @@ func habitsRole(ctx context.Context) error {
 			}
 		}
 	}
-	_, err = raygo.Get(ctx, lengthIn.Remote(ctx, blobBox{[]raygo.Ref[[]byte]{r, r}}, ""))
+	if _, err = raygo.Get(ctx, lengthIn.Remote(ctx, blobBox{[]raygo.Ref[[]byte]{r, r}}, "")); err != nil {
+		return err
+	}
+	blobs := 2
+	if bad {
+		blobs = 4
+	}
+	var large []raygo.Ref[[]byte]
+	for range blobs {
+		large = append(large, bigBlob.Remote(ctx, 6<<20))
+	}
+	_, err = raygo.GetAll(ctx, large)
 	return err
 }
 
 // What a session can see of costly habits it says, once each; it can be told not
-// to, and has nothing to say to others. behaviours 245, 248 and 253
+// to, and has nothing to say to others. behaviours 245, 247, 248
+// and 253
 func TestHints(t *testing.T) {
-	p := peertest.Start(t, node.Config{})
+	p := peertest.Start(t, node.Config{ObjectStoreMemory: 64 << 20})
 	for _, c := range []struct {
 		name, habits, hints string
 		want                []string
 	}{
-		{"bad", "bad", "", []string{"make all calls, then Get", "10 calls of lengthFn carried the same 262144 bytes", "outside of raygo's calls"}},
+		{"bad", "bad", "", []string{"make all calls, then Get", "10 calls of lengthFn carried the same 262144 bytes", "outside of raygo's calls", "take them in batches"}},
 		{"bad but silent", "bad", "off", nil},
 		{"good", "good", "", nil},
 	} {

@@ -81,6 +81,7 @@ type Log struct {
 	Stderr   bool     `cbor:"4,keyasint,omitempty"`
 	Lines    []string `cbor:"5,keyasint"`
 	Warning  bool     `cbor:"6,keyasint,omitempty"` // said by the peer itself
+	Hint     bool     `cbor:"7,keyasint,omitempty"` // advice on how the program is written
 }
 
 // Query is a question about the state of a peer or its cluster.
