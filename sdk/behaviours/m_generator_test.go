@@ -13,6 +13,7 @@ import (
 	"github.com/raygo/raygo/internal/peertest"
 	"github.com/raygo/raygo/node"
 	raygo "github.com/raygo/raygo/sdk"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 var (
@@ -368,14 +369,17 @@ func TestBackpressure(t *testing.T) {
 	})
 }
 
-// 10,000 items of 1 MiB pass through a store of 64 MiB to a slow consumer.
+// 10,000 items of 1 MiB pass through a store of 64 MiB to a slow consumer, and
+// neither the peer and the driver (both are this process) nor the worker grow.
 func TestStreamLargerThanTheStore(t *testing.T) {
 	n := 10_000
 	if testing.Short() {
 		n = 500
 	}
-	ctx := peertest.Run(t, node.Config{ObjectStoreMemory: 64 << 20, SpillDir: "off"})
+	p := peertest.Start(t, node.Config{ObjectStoreMemory: 64 << 20, SpillDir: "off"})
+	ctx := p.Driver()
 	i := 0
+	var early int64
 	for b, err := range blobs.Remote(ctx, n, 1<<20).Values(ctx) {
 		if err != nil {
 			t.Fatalf("item %d: %v", i, err)
@@ -383,9 +387,22 @@ func TestStreamLargerThanTheStore(t *testing.T) {
 		if len(b) != 1<<20 || b[0] != byte(i) || b[len(b)-1] != byte(i>>8) {
 			t.Fatalf("item %d is not what was yielded", i)
 		}
+		if i == n/10 {
+			early = liveHeap()
+		}
 		i++
 	}
 	if i != n {
 		t.Fatalf("%d items", i)
+	}
+	if grown := liveHeap() - early; grown > 32<<20 {
+		t.Errorf("peer and driver grew by %d MiB", grown>>20)
+	}
+	var workers ipc.Rows[ipc.WorkerRow]
+	p.Ask(t, &ipc.Query{Op: ipc.QueryWorkers}, &workers)
+	for _, w := range workers.Rows {
+		if w.RSS > 256<<20 {
+			t.Errorf("worker %d has %d MiB", w.PID, w.RSS>>20)
+		}
 	}
 }
