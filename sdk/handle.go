@@ -37,6 +37,11 @@ func (s *Session) letGo(e *entry) {
 		return
 	}
 	s.table.drop(e)
+	if o := e.out.Load(); o != nil && o.kind == ipc.ValueStored && o.stored.view == nil && o.stored.users == 0 {
+		// It was brought, and nobody read it.
+		e.out.Store(&outcome{kind: ipc.ValueElsewhere, format: o.format, size: o.size})
+		s.unpin(e.id)
+	}
 	if n := e.claims; n > 0 {
 		e.claims = 0
 		s.release.add(e.id, int(n))
