@@ -46,6 +46,7 @@ type Fetch struct {
 	Task    raygo.TaskID
 	Award   uint32
 	Objects []raygo.ObjectID
+	Sources []Source // of those that may not be here
 }
 
 // Unpin undoes a Fetch, answered or not.
@@ -89,20 +90,21 @@ type Stop struct {
 
 // Notify tells a process that an object is ready.
 type Notify struct {
-	Proc   raygo.ProcID
-	Object raygo.ObjectID
-	Value  Value
-	Wanted bool
-	Mode   uint8
+	Proc   raygo.ProcID   `cbor:"1,keyasint"`
+	Object raygo.ObjectID `cbor:"2,keyasint"`
+	Value  Value          `cbor:"3,keyasint,omitempty"`
+	Wanted bool           `cbor:"4,keyasint,omitempty"`
+	Mode   uint8          `cbor:"5,keyasint,omitempty"`
+	Source *Source        `cbor:"6,keyasint,omitempty"` // set if the value is stored, and not surely here
 }
 
 // StreamState tells a process how far a stream is.
 type StreamState struct {
-	Proc     raygo.ProcID
-	Task     raygo.TaskID
-	Produced uint32
-	Ended    bool
-	Failure  Value
+	Proc     raygo.ProcID `cbor:"1,keyasint"`
+	Task     raygo.TaskID `cbor:"2,keyasint"`
+	Produced uint32       `cbor:"3,keyasint,omitempty"`
+	Ended    bool         `cbor:"4,keyasint,omitempty"`
+	Failure  Value        `cbor:"5,keyasint,omitempty"`
 }
 
 // Credit tells a generator's worker how many items were taken.
@@ -114,9 +116,9 @@ type Credit struct {
 
 // Cancelled answers a Cancel.
 type Cancelled struct {
-	Proc    raygo.ProcID
-	Request uint32
-	Outcome CancelOutcome
+	Proc    raygo.ProcID  `cbor:"1,keyasint"`
+	Request uint32        `cbor:"2,keyasint,omitempty"`
+	Outcome CancelOutcome `cbor:"3,keyasint,omitempty"`
 }
 
 // CancelOutcome is what a Cancel came to.
@@ -160,6 +162,36 @@ type JobDone struct {
 	Finished, Failed int // its tasks
 }
 
+// Send says something to another peer's core.
+type Send struct {
+	To  string
+	Msg Message
+}
+
+// JobOpened says that tasks of another peer's job will run here; JobDone ends
+// it.
+type JobOpened struct {
+	Job   raygo.JobID
+	Owner string
+	Info  []byte
+}
+
+// ClassKnown tells the caller of a class that another peer defined.
+type ClassKnown struct {
+	Class ClassID
+	Job   raygo.JobID
+	Def   []byte
+}
+
+// CopyHere asks for a copy of an object on this peer; the answer is Copied.
+type CopyHere struct{ Source Source }
+
+// Decided tells how a task was given its place.
+type Decided struct {
+	Task raygo.TaskID
+	Peer string // "" for this one
+}
+
 // Warn is for the job's driver and the log.
 type Warn struct {
 	Job  raygo.JobID
@@ -195,3 +227,8 @@ func (*Ended) effect()       {}
 func (*JobDone) effect()     {}
 func (*Warn) effect()        {}
 func (*OOMKill) effect()     {}
+func (*Send) effect()        {}
+func (*JobOpened) effect()   {}
+func (*ClassKnown) effect()  {}
+func (*CopyHere) effect()    {}
+func (*Decided) effect()     {}

@@ -15,11 +15,13 @@ type WorkerID uint32
 // Event is something that happened. The types are those of this file.
 type Event interface{ event() }
 
-// JobStarted says that a driver attached with a job of its own.
+// JobStarted says that a driver attached with a job of its own. Info is what
+// other peers are told of it.
 type JobStarted struct {
 	Job      raygo.JobID
 	Driver   raygo.ProcID
 	Detached bool
+	Info     []byte
 }
 
 // JobAttached says that another driver goes on with a detached job.
@@ -43,45 +45,46 @@ type ClassDefined struct {
 	Job      raygo.JobID
 	Function string
 	Options  raygo.Options
+	Def      []byte // the caller's own description, passed on to other peers
 }
 
 // Submit asks for a call.
 type Submit struct {
-	Task    raygo.TaskID
-	Class   ClassID
-	Proc    raygo.ProcID
-	Parent  raygo.TaskID
-	Args    []byte           // passed on as it is
-	Deps    []raygo.ObjectID // values the function needs
-	Nested  []raygo.ObjectID // refs that travel inside arguments
-	Streams []raygo.TaskID   // streams passed as arguments
+	Task    raygo.TaskID     `cbor:"1,keyasint"`
+	Class   ClassID          `cbor:"2,keyasint,omitempty"`
+	Proc    raygo.ProcID     `cbor:"3,keyasint"`
+	Parent  raygo.TaskID     `cbor:"4,keyasint,omitempty"`
+	Args    []byte           `cbor:"5,keyasint,omitempty"` // passed on as it is
+	Deps    []raygo.ObjectID `cbor:"6,keyasint,omitempty"` // values the function needs
+	Nested  []raygo.ObjectID `cbor:"7,keyasint,omitempty"` // refs that travel inside arguments
+	Streams []raygo.TaskID   `cbor:"8,keyasint,omitempty"` // streams passed as arguments
 }
 
 // Put is a value that a process stored.
 type Put struct {
-	Object raygo.ObjectID
-	Proc   raygo.ProcID
-	Value  Value
-	Nested []raygo.ObjectID
+	Object raygo.ObjectID   `cbor:"1,keyasint"`
+	Proc   raygo.ProcID     `cbor:"2,keyasint"`
+	Value  Value            `cbor:"3,keyasint,omitempty"`
+	Nested []raygo.ObjectID `cbor:"4,keyasint,omitempty"`
 }
 
 // Want asks to be told when objects are ready.
 type Want struct {
-	Proc    raygo.ProcID
-	Mode    uint8 // passed on in Notify
-	Objects []raygo.ObjectID
+	Proc    raygo.ProcID     `cbor:"1,keyasint"`
+	Mode    uint8            `cbor:"2,keyasint,omitempty"` // passed on in Notify
+	Objects []raygo.ObjectID `cbor:"3,keyasint,omitempty"`
 }
 
 // Borrow adds holds of a process on objects; Release takes them away.
 type Borrow struct {
-	Proc    raygo.ProcID
-	Objects []raygo.ObjectID
+	Proc    raygo.ProcID     `cbor:"1,keyasint"`
+	Objects []raygo.ObjectID `cbor:"2,keyasint,omitempty"`
 }
 
 // Release takes holds of a process away.
 type Release struct {
-	Proc    raygo.ProcID
-	Objects []raygo.ObjectID
+	Proc    raygo.ProcID     `cbor:"1,keyasint"`
+	Objects []raygo.ObjectID `cbor:"2,keyasint,omitempty"`
 }
 
 // Status is how an attempt ended.
@@ -94,6 +97,7 @@ const (
 	StatusRetry
 	StatusNotStarted
 	StatusCancelled
+	StatusDied // between peers only: its worker died, or could not run it
 )
 
 // Result ends an attempt.
@@ -152,30 +156,30 @@ type Mark struct {
 // Cancel asks for a task to be cancelled. Request and Proc come back in
 // Cancelled.
 type Cancel struct {
-	Request   uint32
-	Proc      raygo.ProcID
-	Task      raygo.TaskID
-	Force     bool
-	Recursive bool
+	Request   uint32       `cbor:"1,keyasint,omitempty"`
+	Proc      raygo.ProcID `cbor:"2,keyasint"`
+	Task      raygo.TaskID `cbor:"3,keyasint"`
+	Force     bool         `cbor:"4,keyasint,omitempty"`
+	Recursive bool         `cbor:"5,keyasint,omitempty"`
 }
 
 // StreamOpen subscribes a process to a stream.
 type StreamOpen struct {
-	Proc raygo.ProcID
-	Task raygo.TaskID
+	Proc raygo.ProcID `cbor:"1,keyasint"`
+	Task raygo.TaskID `cbor:"2,keyasint"`
 }
 
 // StreamTaken says that items below N are consumed.
 type StreamTaken struct {
-	Proc raygo.ProcID
-	Task raygo.TaskID
-	N    uint32
+	Proc raygo.ProcID `cbor:"1,keyasint"`
+	Task raygo.TaskID `cbor:"2,keyasint"`
+	N    uint32       `cbor:"3,keyasint,omitempty"`
 }
 
 // StreamClose stops a producer and frees what was not consumed.
 type StreamClose struct {
-	Proc raygo.ProcID
-	Task raygo.TaskID
+	Proc raygo.ProcID `cbor:"1,keyasint"`
+	Task raygo.TaskID `cbor:"2,keyasint"`
 }
 
 // WorkerStarted says that a worker registered.
@@ -213,6 +217,8 @@ type ArgsFailed struct {
 	Task    raygo.TaskID
 	Award   uint32
 	Failure *raygo.Failure
+	Missing []raygo.ObjectID // those that no holder had
+	Denied  []string         // the holders that said so
 }
 
 // MemoAnswer answers Memo: a value found, or nothing (Kind None).
@@ -226,6 +232,72 @@ type MemoAnswer struct {
 type ObjectLost struct {
 	Object  raygo.ObjectID
 	Failure *raygo.Failure
+}
+
+// PeerUp says that a peer can be reached, or that what is known of it changed.
+type PeerUp struct {
+	Peer     string
+	Tag      uint32 // of its processes
+	Totals   map[string]raygo.Quantity
+	Labels   map[string]string
+	Platform string
+	Tier     string
+	Draining bool
+}
+
+// PeerDown says that a peer is dead, has left, or lost its link: all that was in
+// flight with it is void.
+type PeerDown struct {
+	Peer   string
+	Reason string
+}
+
+// PeerStats is what was measured of a peer: a round trip, and bytes a second.
+type PeerStats struct {
+	Peer string
+	RTT  time.Duration
+	Rate float64
+}
+
+// Received is a message of another core.
+type Received struct {
+	From string
+	Msg  Message
+}
+
+// ProgramHere says that a job's program can be started on this peer.
+type ProgramHere struct{ Job raygo.JobID }
+
+// StoreUsed says how full the object store is, 0 to 1.
+type StoreUsed struct{ Used float64 }
+
+// Copied says that this peer has a copy of an object; Evicted that it has it no
+// more; Named what its CID is.
+type Copied struct{ Object raygo.ObjectID }
+
+// Evicted says that a copy was dropped.
+type Evicted struct{ Object raygo.ObjectID }
+
+// Named tells an object's CID.
+type Named struct {
+	Object raygo.ObjectID
+	CID    string
+}
+
+// FetchLost says that an object that a process was told of could not be brought;
+// Denied are the holders that have it no more. The process is told again when
+// there is something to tell.
+type FetchLost struct {
+	Proc   raygo.ProcID   `cbor:"1,keyasint"`
+	Object raygo.ObjectID `cbor:"2,keyasint"`
+	Mode   uint8          `cbor:"3,keyasint,omitempty"`
+	Denied []string       `cbor:"4,keyasint,omitempty"`
+}
+
+// Replicate asks for copies of an object on n peers in all.
+type Replicate struct {
+	Object raygo.ObjectID
+	Copies int
 }
 
 // Drain asks the peer to take no new tasks.
@@ -264,3 +336,14 @@ func (*MemoAnswer) event()    {}
 func (*ObjectLost) event()    {}
 func (*Drain) event()         {}
 func (*Tick) event()          {}
+func (*PeerUp) event()        {}
+func (*PeerDown) event()      {}
+func (*PeerStats) event()     {}
+func (*Received) event()      {}
+func (*ProgramHere) event()   {}
+func (*StoreUsed) event()     {}
+func (*Copied) event()        {}
+func (*Evicted) event()       {}
+func (*Named) event()         {}
+func (*FetchLost) event()     {}
+func (*Replicate) event()     {}

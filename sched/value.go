@@ -16,14 +16,14 @@ const (
 
 // Value is an outcome. Bytes are opaque: only the two ends decode them.
 type Value struct {
-	Kind    ValueKind
-	Format  uint8
-	Code    raygo.Code
-	Bytes   []byte
-	Failure *raygo.Failure
-	Size    uint64
-	Parts   uint32
-	Store   raygo.ObjectID
+	Kind    ValueKind      `cbor:"1,keyasint,omitempty"`
+	Format  uint8          `cbor:"2,keyasint,omitempty"`
+	Code    raygo.Code     `cbor:"3,keyasint,omitempty"`
+	Bytes   []byte         `cbor:"4,keyasint,omitempty"`
+	Failure *raygo.Failure `cbor:"5,keyasint,omitempty"`
+	Size    uint64         `cbor:"6,keyasint,omitempty"`
+	Parts   uint32         `cbor:"7,keyasint,omitempty"`
+	Store   raygo.ObjectID `cbor:"8,keyasint,omitempty"`
 }
 
 func failed(f *raygo.Failure) Value { return Value{Kind: Failed, Code: f.Code, Failure: f} }
@@ -38,13 +38,13 @@ func sound(v Value) Value {
 
 // Outcome is one result of an attempt.
 type Outcome struct {
-	Index  uint32
-	Value  Value
-	Nested []raygo.ObjectID
+	Index  uint32           `cbor:"1,keyasint,omitempty"`
+	Value  Value            `cbor:"2,keyasint,omitempty"`
+	Nested []raygo.ObjectID `cbor:"3,keyasint,omitempty"`
 }
 
 // Resolved is an object with its value.
 type Resolved struct {
-	ID    raygo.ObjectID
-	Value Value
+	ID    raygo.ObjectID `cbor:"1,keyasint,omitempty"`
+	Value Value          `cbor:"2,keyasint,omitempty"`
 }
