@@ -28,11 +28,9 @@ var allowed = map[string]struct {
 	// Five siblings: none imports another. (gossip and dht come with clusters.)
 	"sched":   {own: []string{"."}},
 	"objects": {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/ipfs/go-cid", "github.com/multiformats/go-multihash", "github.com/fxamacker/cbor/v2"}},
-	// Blocks between peers, over streams that somebody else opens.
-	"objects/swarm": {own: []string{".", "objects"}, other: []string{"github.com/ipfs/go-cid"}},
-	"gossip":        {own: []string{"."}},
-	"dht":           {own: []string{"."}},
-	"sdk/ipc":       {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
+	"gossip":  {own: []string{"."}},
+	"dht":     {own: []string{"."}},
+	"sdk/ipc": {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
 
 	// What programs import. Every byte here is in every worker: no libp2p, no
 	// flags, no tables.
@@ -42,9 +40,10 @@ var allowed = map[string]struct {
 
 	// What joins them.
 	"node": {
-		own:   []string{".", "sched", "objects", "objects/swarm", "gossip", "dht", "sdk/ipc", "node/launch", "node/machine"},
-		other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/prometheus/client_golang"},
+		own:   []string{".", "sched", "objects", "objects/swarm", "gossip", "gossip/topic", "dht", "sdk/ipc", "node/host", "node/launch", "node/link", "node/machine", "node/member", "node/wire"},
+		other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/ipfs/go-cid", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"},
 	},
+	"node/wire":    {own: []string{".", "sched"}, other: []string{"github.com/fxamacker/cbor/v2"}},
 	"node/launch":  {own: []string{"."}, other: []string{"golang.org/x/sys"}},
 	"node/machine": {own: []string{".", "node/launch"}, other: []string{"golang.org/x/sys"}},
 

@@ -1,0 +1,107 @@
+package wire
+
+import (
+	"fmt"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/sched"
+)
+
+// Message is a core's message.
+type Message = sched.Message
+
+// Op is what an Ask wants to know.
+type Op uint8
+
+// The questions of peers to each other.
+const (
+	OpQuery   Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
+	OpProgram               // Body is a ProgramAsk; answered by a ProgramAnswer
+	OpAdverts               // Body is empty; answered by all adverts that the peer has
+	OpRenew                 // Body is empty; answered by a new certificate for the asker
+	OpFind                  // Body is a FindAsk; answered by a FindAnswer: who owns what is asked for
+)
+
+// Ask is a question. The answer comes within Wait milliseconds, or nobody wants
+// it any more.
+type Ask struct {
+	ID   uint32 `cbor:"1,keyasint"`
+	Op   Op     `cbor:"2,keyasint"`
+	Wait uint32 `cbor:"3,keyasint,omitempty"`
+	Body []byte `cbor:"4,keyasint,omitempty"`
+}
+
+// Answer is a part of the answer to an Ask, the last one if More is not set.
+type Answer struct {
+	ID      uint32         `cbor:"1,keyasint"`
+	Body    []byte         `cbor:"2,keyasint,omitempty"`
+	Failure *raygo.Failure `cbor:"3,keyasint,omitempty"`
+	More    bool           `cbor:"4,keyasint,omitempty"`
+}
+
+// ProgramAsk asks a job's owner for its program.
+type ProgramAsk struct {
+	Job      raygo.JobID `cbor:"1,keyasint"`
+	Platform string      `cbor:"2,keyasint"` // os/arch
+}
+
+// ProgramAnswer names the program for the platform.
+type ProgramAnswer struct {
+	CID  string `cbor:"1,keyasint"`
+	Size uint64 `cbor:"2,keyasint"`
+}
+
+// FindAsk asks whether a peer knows a task, a job or an object.
+type FindAsk struct {
+	ID string `cbor:"1,keyasint"`
+}
+
+// FindAnswer says what it is there.
+type FindAnswer struct {
+	Kind string `cbor:"1,keyasint,omitempty"` // task, job, object; "" when unknown
+}
+
+// Log carries output of a job's workers to the job's owner. Body is an ipc.Log.
+type Log struct {
+	Job  raygo.JobID `cbor:"1,keyasint"`
+	Body []byte      `cbor:"2,keyasint"`
+}
+
+// JobInfo is what executors are told of a job: the Info of sched.JobOpen.
+type JobInfo struct {
+	Name      string            `cbor:"1,keyasint,omitempty"`
+	Program   string            `cbor:"2,keyasint,omitempty"` // what to show
+	Functions map[string]string `cbor:"3,keyasint,omitempty"`
+	Dir       string            `cbor:"4,keyasint,omitempty"`
+	Logs      bool              `cbor:"5,keyasint,omitempty"`
+	Platforms []string          `cbor:"6,keyasint,omitempty"` // os/arch of the builds that there are
+	Started   int64             `cbor:"7,keyasint,omitempty"` // Unix nanoseconds
+	PID       int               `cbor:"8,keyasint,omitempty"` // of the driver
+}
+
+// Encoded is a body of this file in CBOR. It panics on a type that cannot be
+// encoded: bodies are our own types.
+func Encoded(v any) []byte {
+	b, err := enc.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("wire: encode %T: %v", v, err))
+	}
+	return b
+}
+
+// Decoded reads what Encoded wrote.
+func Decoded(body []byte, into any) error { return decode(body, into) }
+
+// Frame is a frame of a kind that is no core's message: Log, Ask, Answer.
+func Frame(k Kind, v any) ([]byte, error) {
+	b, err := frame(k, v)
+	if err == nil && len(b) > MaxFrame {
+		err = fmt.Errorf("%w: %d bytes of %T, a frame takes %d", ErrTooLarge, len(b), v, MaxFrame)
+	}
+	return b, err
+}
+
+// Gossip is a frame of the gossip package's bytes.
+func Gossip(body []byte) []byte {
+	return append([]byte{Version, byte(KindGossip)}, body...)
+}
