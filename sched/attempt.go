@@ -31,6 +31,11 @@ func (c *Core) result(e *Result) {
 		return
 	}
 	c.offWorker(t, w, e)
+	if t.foreign != nil {
+		c.foreignResult(t, e)
+		c.nextOn(w)
+		return
+	}
 	switch {
 	case e.Status == StatusNotStarted:
 		c.backToQueue(t)
@@ -55,7 +60,7 @@ func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
 	for _, out := range outs {
 		id := task.Object(out.Index)
 		if out.Value.Kind == Stored && (j == nil || j.objects.get(id) == nil || j.objects.get(id).value.Kind != Stored) {
-			c.emit(&Delete{Object: id})
+			c.dropBytes(id)
 		}
 	}
 }
@@ -150,11 +155,17 @@ func (c *Core) succeed(t *task, e *Result) {
 		c.finishFailed(t, f)
 		return
 	}
+	stored := t.stream != nil || slices.ContainsFunc(e.Outcomes, func(o Outcome) bool { return o.Value.Kind == Stored })
+	c.remember(t, stored)
 	c.settle(t, raygo.Finished, Value{})
 	t.job.finished++
 	c.bequeath(t)
 	t.worker = nil
-	if t.stream != nil {
+	switch {
+	case t.regen:
+		c.endRegen(t, Value{})
+		return
+	case t.stream != nil:
 		c.endStream(t.stream, Value{})
 		return
 	}
@@ -181,7 +192,7 @@ func (c *Core) succeed(t *task, e *Result) {
 // mismatch is the failure of a result that has not one value for each object
 // that the task makes, in order.
 func (t *task) mismatch(e *Result) *raygo.Failure {
-	if t.stream != nil {
+	if t.stream != nil || t.regen {
 		return nil
 	}
 	want := t.class.opts.NumReturns
@@ -229,13 +240,17 @@ func (c *Core) appFailed(t *task, e *Result) {
 // retryOrFail handles a failure of the system's: budgets for crashes and for
 // kills by the memory guard are apart.
 func (c *Core) retryOrFail(t *task, f *raygo.Failure, v Value) {
+	if t.foreign != nil {
+		c.foreignFailed(t, f)
+		return
+	}
 	o := &t.class.opts
 	limit := o.MaxRetries
 	switch {
 	case f.Code == raygo.CodeOutOfMemory && limit != 0 && (limit < 0 || t.oomRetries < oomRetries):
 		t.oomRetries++
 		c.again(t, v, c.backoff(oomBackoff, oomBackoffMax, int(t.oomRetries)))
-	case f.Code == raygo.CodeWorkerCrashed && (limit < 0 || int(t.sysRetries) < limit):
+	case (f.Code == raygo.CodeWorkerCrashed || f.Code == raygo.CodePeerDied || f.Code == raygo.CodeObjectLost) && (limit < 0 || int(t.sysRetries) < limit):
 		t.sysRetries++
 		c.again(t, v, c.backoff(o.RetryBase, o.RetryMax, int(t.sysRetries)))
 	case f.Code == raygo.CodeTaskTimeout && o.RetryExceptions && (limit < 0 || int(t.appRetries) < limit):
@@ -376,11 +391,14 @@ func (c *Core) sendAhead(reserve *class) (sent bool) {
 		return false
 	}
 	for _, cl := range c.ready {
+		if c.shared(cl) && cl.opts.Strategy.Kind == raygo.StrategySpread {
+			continue
+		}
 		if cl.queue.n == 0 || cl.mean == 0 || cl.mean > aheadLongest || len(cl.workers) == 0 || cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.opts.Timeout > 0 {
 			continue
 		}
 		h := cl.queue.head()
-		if h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
+		if h == nil || reserve != nil && reserve != cl && c.yields(cl, h.depth, reserve) {
 			continue
 		}
 		turn := c.contended(cl, h)
@@ -394,6 +412,7 @@ func (c *Core) sendAhead(reserve *class) (sent bool) {
 			for len(w.queue) <= depth && cl.queue.head() != nil && !c.hasStored(cl.queue.head()) {
 				t := cl.queue.pop()
 				cl.job.running++
+				cl.active++
 				c.give(t, w)
 				sent = true
 			}
@@ -430,7 +449,7 @@ func (c *Core) contended(cl *class, h *task) time.Duration {
 // hasStored reports whether bytes have to be brought before t can run; such a
 // task is not sent ahead, so that a worker's tasks begin in the order sent.
 func (c *Core) hasStored(t *task) bool {
-	if len(t.deps) == 0 {
+	if len(t.deps) == 0 && t.foreign == nil {
 		return false
 	}
 	_, stored := c.values(t)

@@ -32,12 +32,23 @@ func (c *Core) cancelSettled(e *Cancel) {
 			case w.state == stopping:
 				c.cancels[t] = append(c.cancels[t], e)
 			default:
-				c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: Unreachable})
+				c.tell(e.Proc, &Cancelled{Proc: e.Proc, Request: e.Request, Outcome: Unreachable})
 			}
 			return
 		}
 	}
-	c.emit(&Cancelled{Proc: e.Proc, Request: e.Request, Outcome: AlreadyDone})
+	for _, p := range c.peerOrder {
+		if t := p.running[e.Task]; t != nil {
+			if !e.Force {
+				c.tell(e.Proc, &Cancelled{Proc: e.Proc, Request: e.Request, Outcome: Unreachable})
+				return
+			}
+			c.cancels[t] = append(c.cancels[t], e)
+			c.send(p, &StopTask{Task: t.id, Award: t.award, Force: true})
+			return
+		}
+	}
+	c.tell(e.Proc, &Cancelled{Proc: e.Proc, Request: e.Request, Outcome: AlreadyDone})
 }
 
 // unstarted is what a cancel came to if the task is on no worker.
@@ -59,6 +70,10 @@ func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recur
 	}
 	w := t.worker
 	switch {
+	case t.at != nil:
+		t.cancelled = true
+		c.send(t.at, &StopTask{Task: t.id, Award: t.award, Force: force})
+		c.after(2*cancelGrace, timer{kind: timerCancel, task: t, mark: t.award})
 	case w == nil:
 		c.cancelUnplaced(t, why)
 	case t.state == raygo.PendingArgsFetch:
@@ -88,7 +103,7 @@ func (c *Core) cancelUnplaced(t *task, why *raygo.Failure) {
 // cancelOverdue is called when a running task has ignored its context: its refs
 // are settled, what it still computes will be discarded.
 func (c *Core) cancelOverdue(t *task, award uint32) {
-	if t.award != award || t.worker == nil || t.worker.state == stopping {
+	if t.award != award || t.foreign != nil || t.at == nil && (t.worker == nil || t.worker.state == stopping) {
 		return
 	}
 	if !t.settled {
@@ -99,7 +114,7 @@ func (c *Core) cancelOverdue(t *task, award uint32) {
 
 func (c *Core) answerCancels(t *task, outcome CancelOutcome) {
 	for _, r := range c.cancels[t] {
-		c.emit(&Cancelled{Proc: r.Proc, Request: r.Request, Outcome: outcome})
+		c.tell(r.Proc, &Cancelled{Proc: r.Proc, Request: r.Request, Outcome: outcome})
 	}
 	delete(c.cancels, t)
 }

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 
 	raygo "github.com/raygo/raygo"
 )
@@ -50,6 +51,11 @@ func (c *Core) checkLedger() error {
 		}
 		for _, i := range g.gpus {
 			l.gpuFree[i] -= min(t.class.demand.gpu, raygo.Unit)
+		}
+	}
+	for _, cl := range c.classes {
+		for _, g := range slices.Concat(cl.reserved, cl.lease) {
+			take(&task{class: cl, grant: g})
 		}
 	}
 	for _, w := range c.order {
@@ -106,7 +112,7 @@ func (j *job) checkRefs(c *Core) error {
 			return fmt.Errorf("object %s counts refs %d, pins %d, containers %d; there are %d, %d, %d",
 				id, o.refs, o.taskPins, o.contained, refs[id], pins[id], in[id])
 		}
-		if !o.needed() && (o.value.Kind != None || j.tasks.task(id.Task()) == nil) {
+		if !o.needed() && o.lineagePins == 0 && (o.value.Kind != None || j.tasks.task(id.Task()) == nil) {
 			return fmt.Errorf("object %s is needed by nothing and still there", id)
 		}
 	}

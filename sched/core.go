@@ -16,6 +16,8 @@ type Config struct {
 	Resources Resources
 	Labels    map[string]string
 
+	NoDecisions bool // keep no record of decisions, for worlds of a thousand peers
+
 	MaxWorkers int           // processes, blocked ones included; see canStartWorker
 	MaxTasks   int           // unfinished tasks
 	WorkerIdle time.Duration // an idle worker up to the CPU count is kept so long
@@ -70,6 +72,26 @@ type Core struct {
 	startFails map[poolKey]int
 	cancels    map[*task][]*Cancel // not answered yet
 	compactAt  int                 // timers are looked through for dead ones at this count
+
+	peers      map[string]*peer
+	peerOrder  []*peer
+	topology   uint64 // rises when a peer comes, goes or changes
+	shares     bool   // there has been another peer
+	from       *peer  // whose message is being handled
+	dirtyPeers []*peer
+	bidding    []*class // to be answered at the end of the step
+	leased     []*class // with slots kept for their owners
+	assigning  []*seat  // with assignments to be sent
+	openSeats  []*class // with offers that may be of no use
+	aheads     []*class // with tasks sent ahead to other peers
+	rounds     uint64
+	answerTime time.Duration // that bids usually take
+	nextClass  ClassID
+	storeUsed  float64
+
+	decisions   map[raygo.TaskID]*Decision
+	decided     []raygo.TaskID // their ring
+	nextDecided int
 }
 
 // job is one run of a driver.
@@ -88,6 +110,15 @@ type job struct {
 	advised        bool // of tasks that are too short
 	advisedBlocked bool // of workers that only wait
 	warmed         bool
+
+	owner   *peer  // nil: this one
+	info    []byte // what its executors are told
+	program bool   // can be started here
+	byDef   map[string]*class
+
+	lineage      map[raygo.TaskID]*lineage
+	lineageBytes int
+	lineageFull  bool // some were not remembered
 }
 
 // proc is an attached process and what it holds.
@@ -95,6 +126,8 @@ type proc struct {
 	id   raygo.ProcID
 	job  *job
 	refs *index[int32]
+	peer *peer // where it is attached; nil: here
+	held int   // refs it holds of a job owned elsewhere, about
 }
 
 // New makes a core.
@@ -112,6 +145,7 @@ func New(cfg Config) *Core {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7261_7967_6f)), led: newLedger(cfg.Resources),
 		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
 		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, cancels: map[*task][]*Cancel{},
+		peers: map[string]*peer{}, topology: 1, answerTime: answerFirst, decisions: map[raygo.TaskID]*Decision{},
 	}
 }
 
@@ -131,9 +165,14 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 	for c.sweep(); ; c.sweep() {
 		c.schedule()
 		if len(c.free) == 0 && len(c.doomed) == 0 {
-			return c.out
+			break
 		}
 	}
+	if c.shares {
+		c.steal()
+		c.flush()
+	}
+	return c.out
 }
 
 // Next is when a Tick is due; zero means never.
@@ -145,7 +184,12 @@ func (c *Core) Next() time.Time {
 }
 
 func (c *Core) apply(ev Event) {
+	if c.shares && c.tellOwner(ev) {
+		return
+	}
 	switch e := ev.(type) {
+	case *Received:
+		c.received(e)
 	case *Submit:
 		c.submit(e)
 	case *Result:
@@ -210,7 +254,30 @@ func (c *Core) applyRare(ev Event) {
 	case *ObjectLost:
 		c.objectLost(e)
 	case *Drain:
-		c.draining = true
+		c.drain()
+	case *PeerUp:
+		c.shares = true
+		c.peerUp(e)
+	case *PeerDown:
+		c.peerDown(e)
+	case *PeerStats:
+		c.peerStats(e)
+	case *ProgramHere:
+		if j := c.jobs[e.Job]; j != nil {
+			j.program = true
+		}
+	case *StoreUsed:
+		c.storeUsed = e.Used
+	case *Copied:
+		c.copied(e)
+	case *Evicted:
+		c.evicted(e)
+	case *Named:
+		c.named(e)
+	case *FetchLost:
+		c.fetchLost(e)
+	case *Replicate:
+		c.replicate(e)
 	case *Tick:
 	default:
 		panic(fmt.Sprintf("sched: event of unknown type %T", ev))
@@ -226,7 +293,7 @@ func (c *Core) jobStarted(e *JobStarted) {
 		return
 	}
 	j := &job{
-		id: e.Job, driver: e.Driver, detached: e.Detached,
+		id: e.Job, driver: e.Driver, detached: e.Detached, info: e.Info, program: true, byDef: map[string]*class{},
 		tasks: newIndex[*task](e.Job), objects: newIndex[*object](e.Job), streams: map[raygo.TaskID]*stream{},
 	}
 	c.jobs[e.Job] = j
@@ -263,6 +330,9 @@ func (c *Core) procGone(id raygo.ProcID) {
 		return
 	}
 	delete(c.procs, id)
+	if o := p.job.owner; o != nil && p.peer == nil {
+		c.send(o, &ProcLeft{Proc: id})
+	}
 	c.dropWaiter(p)
 	for _, s := range p.job.streams {
 		s.consumers = slices.DeleteFunc(s.consumers, func(have raygo.ProcID) bool { return have == id })

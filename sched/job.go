@@ -16,6 +16,13 @@ func (c *Core) endJob(j *job, reason string) {
 		return
 	}
 	j.ended = true
+	for _, cl := range c.sortedClasses() {
+		if cl.job == j && cl.job.owner != nil {
+			cl.want = 0
+			c.unreserve(cl)
+			c.endLease(cl)
+		}
+	}
 	why := failed(raygo.Fail(raygo.CodeJobEnded, "job finished: %s", reason))
 	c.out = slices.Grow(c.out, j.tasks.n)
 	for _, t := range sortedTasks(j.tasks) {
@@ -34,11 +41,13 @@ func (c *Core) endJob(j *job, reason string) {
 	}
 	j.tasks, j.streams = newIndex[*task](j.id), map[raygo.TaskID]*stream{}
 	j.objects = newIndex[*object](j.id)
+	j.lineage, j.lineageBytes = nil, 0
 	for _, w := range slices.Clone(c.order) {
 		if w.key.job == j.id {
 			c.stopWorker(w, true)
 		}
 	}
+	c.forgetJobAt(j, reason)
 	for id, p := range c.procs {
 		if p.job == j {
 			delete(c.procs, id)
@@ -114,11 +123,12 @@ func sortedRefs(x *index[int32]) []raygo.ObjectID {
 // timer is a moment at which something is to be looked at again. What it is
 // about may have changed meanwhile: fire checks.
 type timer struct {
-	at   time.Time
-	kind timerKind
-	task *task
-	mark uint32 // the award, attempt or turn it was set for
-	work *worker
+	at    time.Time
+	kind  timerKind
+	task  *task
+	mark  uint32 // the award, attempt or turn it was set for
+	work  *worker
+	class *class
 }
 
 type timerKind uint8
@@ -131,6 +141,11 @@ const (
 	timerRecall                   // recallAfter
 	timerIdle                     // a worker may have been idle long enough
 	timerStarve                   // starveAfter: only a reason to schedule
+	timerReserve                  // offered slots were not used
+	timerLease                    // kept slots were not used
+	timerReturn                   // assigned tasks have waited long
+	timerRound                    // bids are no longer waited for
+	timerSeek                     // calls for bids have run out
 )
 
 // timerHeap is a binary heap by time.
@@ -214,7 +229,7 @@ func (c *Core) fire() {
 				c.enqueue(t, false)
 			}
 		case timerPending:
-			if !t.settled && t.worker == nil && t.attempt == tm.mark && t.readySince != 0 {
+			if !t.settled && t.worker == nil && t.at == nil && t.attempt == tm.mark && t.readySince != 0 {
 				why := raygo.Fail(raygo.CodePendingTimeout, "no place was found within %s: %s", t.class.opts.PendingTimeout, c.whyPending(t))
 				c.unbind(t)
 				c.finishFailed(t, why)
@@ -232,6 +247,31 @@ func (c *Core) fire() {
 		case timerIdle:
 			c.reap(tm.work)
 		case timerStarve:
+		default:
+			c.fireClass(&tm)
+		}
+	}
+}
+
+// fireClass handles the timers of classes that other peers have to do with.
+func (c *Core) fireClass(tm *timer) {
+	cl := tm.class
+	if cl.job.ended {
+		return
+	}
+	switch tm.kind {
+	case timerReserve:
+		c.reserveDue(cl)
+	case timerLease:
+		c.leaseDue(cl)
+	case timerReturn:
+		c.returnDue(cl)
+	case timerRound:
+		c.roundDue(cl, tm.mark)
+	case timerSeek:
+		cl.seekTimed = false
+		if cl.queue.n > 0 {
+			c.list(cl)
 		}
 	}
 }

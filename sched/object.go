@@ -14,11 +14,14 @@ type object struct {
 	value     Value
 	submitter raygo.ProcID // told unasked when the value is there
 
-	refs       int32 // held by processes, counted
-	taskPins   int32 // needed by unfinished tasks
-	contained  int32 // nested in live objects
-	streamHold bool  // an item that no consumer has taken
-	listed     bool  // in Core.free
+	refs        int32 // held by processes, counted
+	taskPins    int32 // needed by unfinished tasks
+	contained   int32 // nested in live objects
+	streamHold  bool  // an item that no consumer has taken
+	here        bool  // stored: the bytes are on this peer
+	lineagePins int32 // tasks that would need it to run again
+	away        *away
+	listed      bool // in Core.free
 
 	nested     []raygo.ObjectID
 	dependents []*task
@@ -37,6 +40,9 @@ func (o *object) needed() bool {
 func (c *Core) newObject(j *job, id raygo.ObjectID) *object {
 	o := &object{id: id, job: j}
 	j.objects.set(id, o)
+	if ln := j.lineage[id.Task()]; ln != nil {
+		ln.live++
+	}
 	return o
 }
 
@@ -106,10 +112,20 @@ func (c *Core) sweep() {
 		if o.needed() || o.job.objects.get(o.id) != o {
 			continue
 		}
+		if o.lineagePins > 0 && o.value.Kind != None {
+			if o.value.Kind == Stored && o.value.Store == o.id {
+				c.freeBytes(o) // it can be made again
+			}
+			continue
+		}
 		o.job.objects.drop(o.id)
+		if ln := o.job.lineage[o.id.Task()]; ln != nil {
+			ln.live--
+			c.unremember(o.job, o.id.Task())
+		}
 		for _, w := range o.waiters { // released while somebody waits in Get
 			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released", o.id)
-			c.emit(&Notify{Proc: w.proc, Object: o.id, Value: failed(f), Wanted: true, Mode: w.mode})
+			c.tell(w.proc, &Notify{Proc: w.proc, Object: o.id, Value: failed(f), Wanted: true, Mode: w.mode})
 		}
 		switch {
 		case o.id.Index() == raygo.StreamIndex:
@@ -117,7 +133,7 @@ func (c *Core) sweep() {
 		case o.value.Kind == None:
 			c.unexpectItem(o)
 		case o.value.Kind == Stored && o.value.Store == o.id:
-			c.emit(&Delete{Object: o.id})
+			c.freeBytes(o)
 		}
 		for _, id := range o.nested {
 			if in := o.job.objects.get(id); in != nil {
@@ -134,14 +150,20 @@ func (c *Core) resolve(j *job, id raygo.ObjectID, v Value, nested []raygo.Object
 	o := j.objects.get(id)
 	if o == nil {
 		if v.Kind == Stored && v.Store == id {
-			c.emit(&Delete{Object: id})
+			c.dropBytes(id)
 		}
 		return
 	}
 	if o.value.Kind != None {
+		if v.Kind == Stored && v.Store == id && o.value.Kind != Stored {
+			c.dropBytes(id)
+		} else if v.Kind == Stored && o.value.Kind == Stored && o.value.Size == v.Size {
+			c.held(o) // its task ran again for another part
+		}
 		return
 	}
 	o.value = v
+	c.held(o)
 	c.contain(o, nested)
 	c.announce(o)
 	c.wake(o)
@@ -183,7 +205,7 @@ func (c *Core) contain(o *object, nested []raygo.ObjectID) {
 func (c *Core) announce(o *object) {
 	told := false
 	for _, w := range o.waiters {
-		c.emit(&Notify{Proc: w.proc, Object: o.id, Value: o.value, Wanted: true, Mode: w.mode})
+		c.notify(w.proc, o, true, w.mode)
 		told = told || w.proc == o.submitter
 	}
 	o.waiters = nil
@@ -191,7 +213,7 @@ func (c *Core) announce(o *object) {
 		return
 	}
 	if p := c.procs[o.submitter]; p != nil && p.refs.get(o.id) > 0 {
-		c.emit(&Notify{Proc: p.id, Object: o.id, Value: o.value})
+		c.notify(p.id, o, false, 0)
 	}
 }
 
@@ -202,6 +224,7 @@ func (c *Core) put(e *Put) {
 	}
 	o := c.newObject(p.job, e.Object)
 	o.value = sound(e.Value)
+	c.held(o)
 	c.contain(o, e.Nested)
 	c.hold(p, o)
 }
@@ -246,12 +269,15 @@ func (c *Core) want(e *Want) {
 	}
 	for _, id := range e.Objects {
 		o := c.object(p.job, id)
+		if o != nil && c.shares {
+			c.rebuildLost(o)
+		}
 		switch {
 		case o == nil:
 			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released, or is of another job", id)
-			c.emit(&Notify{Proc: p.id, Object: id, Value: failed(f), Wanted: true, Mode: e.Mode})
+			c.tell(p.id, &Notify{Proc: p.id, Object: id, Value: failed(f), Wanted: true, Mode: e.Mode})
 		case o.value.Kind != None:
-			c.emit(&Notify{Proc: p.id, Object: id, Value: o.value, Wanted: true, Mode: e.Mode})
+			c.notify(p.id, o, true, e.Mode)
 		case !slices.Contains(o.waiters, waiter{p.id, e.Mode}):
 			o.waiters = append(o.waiters, waiter{p.id, e.Mode})
 		}
@@ -274,6 +300,9 @@ func (c *Core) objectLost(e *ObjectLost) {
 		return
 	}
 	if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored {
+		if o.here = false; c.shares && o.value.Store == o.id && (!o.lost() || j.lineage[o.id.Task()] != nil) {
+			return
+		}
 		f := e.Failure
 		if f == nil {
 			f = raygo.Fail(raygo.CodeObjectLost, "the bytes of object %s are gone", e.Object)
@@ -286,7 +315,11 @@ func (c *Core) objectLost(e *ObjectLost) {
 // nobody has asked for yet have no record; they are answered as released.
 func (c *Core) failObjects(t *task, v Value) {
 	j := t.job
-	if t.stream != nil {
+	switch {
+	case t.regen:
+		c.endRegen(t, v)
+		return
+	case t.stream != nil:
 		c.endStream(t.stream, v)
 		return
 	}
@@ -304,6 +337,9 @@ func (c *Core) failObjects(t *task, v Value) {
 // values are the values of a task's arguments, parts of composites included,
 // and the stored objects among them.
 func (c *Core) values(t *task) (vs []Resolved, stored []raygo.ObjectID) {
+	if t.foreign != nil {
+		return t.foreign.values, t.foreign.stored
+	}
 	add := func(id raygo.ObjectID) {
 		o := t.job.objects.get(id)
 		if o == nil {

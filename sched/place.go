@@ -22,7 +22,7 @@ func (c *Core) enqueue(t *task, front bool) {
 	t.state = raygo.PendingNodeAssignment
 	if t.readySince == 0 {
 		t.readySince = c.now.UnixNano()
-		if d := cl.opts.PendingTimeout; d > 0 {
+		if d := cl.opts.PendingTimeout; d > 0 && t.foreign == nil {
 			c.after(d, timer{kind: timerPending, task: t, mark: t.attempt})
 		}
 	}
@@ -31,7 +31,11 @@ func (c *Core) enqueue(t *task, front bool) {
 		cl.listed = true
 		c.ready = append(c.ready, cl)
 	}
-	if cl.refused != "" && !cl.warned {
+	if c.affineToNobody(cl) {
+		c.finishFailed(t, raygo.Fail(raygo.CodeUnschedulable, "%s", cl.refused))
+		return
+	}
+	if cl.refused != "" && !cl.warned && cl.owned() && !c.shared(cl) {
 		cl.warned = true
 		c.warn(cl.job, fmt.Sprintf("%s cannot run as the cluster stands: %s; it waits until a peer joins that can", cl.function, cl.refused))
 	}
@@ -84,14 +88,7 @@ func (c *Core) scheduleOnce() bool {
 		if cl == nil {
 			break
 		}
-		t := cl.queue.head()
-		ok, short := c.led.fits(&cl.demand)
-		if ok && len(c.resume) > 0 && cl.demand.cpu > 0 {
-			ok, short = false, "CPU (tasks that were blocked go on first)"
-		}
-		if ok && !c.place(t) {
-			ok, short = false, "a worker process (limit reached)"
-		}
+		ok, short := c.placeOne(cl, cl.queue.head())
 		if !ok {
 			cl.skip = c.turn
 			cl.short = short
@@ -109,10 +106,36 @@ func (c *Core) scheduleOnce() bool {
 	return c.sendAhead(reserve) && reserve != nil
 }
 
+// placeOne gives the head of a class's queue its place, or offers a slot to the
+// owner of the class if that calls for one.
+func (c *Core) placeOne(cl *class, t *task) (ok bool, short string) {
+	if t != nil && cl.owned() && c.lostDep(t) {
+		c.rebuildDeps(t)
+		return true, ""
+	}
+	if t != nil && c.shared(cl) {
+		return c.placeShared(cl, t)
+	}
+	if t != nil {
+		ok, short = c.hasSlot(cl)
+	} else if ok, short = c.led.fits(&cl.demand); !ok && c.revoke(cl) {
+		ok, short = c.led.fits(&cl.demand)
+	}
+	switch {
+	case ok && len(c.resume) > 0 && cl.demand.cpu > 0:
+		return false, "CPU (tasks that were blocked go on first)"
+	case ok && t == nil:
+		c.reserve(cl)
+	case ok && !c.place(t):
+		return false, "a worker process (limit reached)"
+	}
+	return ok, short
+}
+
 func (c *Core) tidyReady() {
 	kept := c.ready[:0]
 	for _, cl := range c.ready {
-		if cl.queue.n > 0 {
+		if cl.queue.n > 0 || c.calls(cl) {
 			kept = append(kept, cl)
 		} else {
 			cl.listed = false
@@ -141,17 +164,17 @@ func (c *Core) reserved() *class {
 // with the least running, then the class served longest ago.
 func (c *Core) bestClass(reserve *class) *class {
 	var best *class
-	var bestHead *task
+	var bestDepth int32
 	for _, cl := range c.ready {
-		if cl.skip == c.turn || cl.refused != "" {
+		if cl.skip == c.turn || cl.refused != "" && !c.shared(cl) {
 			continue
 		}
-		h := cl.queue.head()
-		if h == nil || reserve != nil && reserve != cl && yields(cl, h, reserve) {
+		depth, ok := c.depthOf(cl)
+		if !ok || reserve != nil && reserve != cl && c.yields(cl, depth, reserve) {
 			continue
 		}
-		if best == nil || outranks(cl, h, best, bestHead) {
-			best, bestHead = cl, h
+		if best == nil || outranks(cl, depth, best, bestDepth) {
+			best, bestDepth = cl, depth
 		}
 	}
 	return best
@@ -160,9 +183,9 @@ func (c *Core) bestClass(reserve *class) *class {
 // yields reports whether a class must wait for the reserved one: same
 // resources wanted, and no higher rank. Deeper tasks never yield, since running
 // parents wait for them.
-func yields(cl *class, h *task, reserve *class) bool {
-	rh := reserve.queue.head()
-	if rh == nil || cl.opts.Priority > reserve.opts.Priority || h.depth > rh.depth {
+func (c *Core) yields(cl *class, depth int32, reserve *class) bool {
+	rd, ok := c.depthOf(reserve)
+	if !ok || cl.opts.Priority > reserve.opts.Priority || depth > rd {
 		return false
 	}
 	return overlap(&cl.demand, &reserve.demand)
@@ -183,12 +206,21 @@ func overlap(a, b *demand) bool {
 	return false
 }
 
-func outranks(a *class, ah *task, b *class, bh *task) bool {
+// depthOf is the depth of what a class wants a place for: the head of its queue,
+// or what its owner called for.
+func (c *Core) depthOf(cl *class) (int32, bool) {
+	if h := cl.queue.head(); h != nil {
+		return h.depth, true
+	}
+	return cl.callDepth, c.calls(cl)
+}
+
+func outranks(a *class, ad int32, b *class, bd int32) bool {
 	switch {
 	case a.opts.Priority != b.opts.Priority:
 		return a.opts.Priority > b.opts.Priority
-	case ah.depth != bh.depth:
-		return ah.depth > bh.depth
+	case ad != bd:
+		return ad > bd
 	case a.job != b.job && a.job.running != b.job.running:
 		return a.job.running < b.job.running
 	default:
@@ -200,7 +232,7 @@ func outranks(a *class, ah *task, b *class, bh *task) bool {
 // no worker may be started.
 func (c *Core) place(t *task) bool {
 	cl := t.class
-	g := c.led.take(&cl.demand)
+	g := c.takeSlot(cl)
 	gpus := c.led.gpuNames(&g)
 	key := poolKey{job: cl.job.id, env: cl.env, gpus: gpuKey(gpus)}
 	w := c.findWorker(key)
@@ -210,6 +242,7 @@ func (c *Core) place(t *task) bool {
 	}
 	cl.queue.pop()
 	t.grant = g
+	cl.active++
 	cl.job.running++
 	c.places++
 	cl.served = c.places
@@ -303,7 +336,13 @@ func (c *Core) give(t *task, w *worker) {
 	if len(stored) > 0 {
 		t.fetched = stored
 		t.state = raygo.PendingArgsFetch
-		c.emit(&Fetch{Task: t.id, Award: t.award, Objects: stored})
+		f := &Fetch{Task: t.id, Award: t.award, Objects: stored}
+		if t.foreign != nil {
+			f.Sources = t.foreign.sources
+		} else {
+			f.Sources = c.sources(t.job, stored, false)
+		}
+		c.emit(f)
 		return
 	}
 	if len(w.queue) == 1 {
@@ -332,6 +371,15 @@ func (c *Core) execute(t *task, vs []Resolved) {
 			e.From = 0
 		}
 	}
+	if t.redo || t.regen {
+		e.Stream, e.From = true, 0
+	}
+	if t.regen {
+		e.Taken = raygo.StreamIndex
+	}
+	if f := t.foreign; f != nil && f.stream {
+		e.Stream, e.From, e.Taken = true, f.from, f.taken
+	}
 	c.emit(e)
 }
 
@@ -355,11 +403,20 @@ func (c *Core) argsFailed(e *ArgsFailed) {
 	}
 	w := t.worker
 	c.withdraw(t)
+	if t.foreign != nil {
+		c.foreignArgsFailed(t, e)
+		c.nextOn(w)
+		return
+	}
 	f := e.Failure
 	if f == nil {
 		f = raygo.Fail(raygo.CodeObjectLost, "its arguments could not be brought")
 	}
-	c.finishFailed(t, f)
+	if len(e.Missing) > 0 {
+		c.missing(t, e.Missing, e.Denied, f)
+	} else {
+		c.finishFailed(t, f)
+	}
 	c.nextOn(w)
 }
 

@@ -72,3 +72,16 @@ func (q *queue) remove(t *task) {
 		q.n--
 	}
 }
+
+// tail is the task that came last and least deep, nil when there is none.
+func (q *queue) tail() *task {
+	for i := range q.levels {
+		l := &q.levels[i]
+		for k := len(l.tasks) - 1; k >= l.head; k-- {
+			if t := l.tasks[k]; t != nil && t.queued {
+				return t
+			}
+		}
+	}
+	return nil
+}

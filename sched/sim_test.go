@@ -312,7 +312,7 @@ func (c *Core) idleWork() error {
 	reserve := c.reserved()
 	for _, cl := range c.ready {
 		h := cl.queue.head()
-		if h == nil || cl.refused != "" || reserve != nil && reserve != cl && yields(cl, h, reserve) || cl.demand.cpu > 0 && len(c.resume) > 0 {
+		if h == nil || cl.refused != "" || reserve != nil && reserve != cl && c.yields(cl, h.depth, reserve) || cl.demand.cpu > 0 && len(c.resume) > 0 {
 			continue
 		}
 		if fits, _ := c.led.fits(&cl.demand); !fits {

@@ -70,32 +70,56 @@ func (c *Core) unexpectItem(o *object) {
 }
 
 func (c *Core) extend(s *stream, before uint32) {
-	if n := s.credit(); n != before && s.task != nil && s.task.worker != nil {
+	n := s.credit()
+	switch {
+	case n == before || s.task == nil:
+	case s.task.worker != nil:
 		c.emit(&Credit{Worker: s.task.worker.id, Task: s.id, N: n})
+	case s.task.at != nil:
+		c.send(s.task.at, &CreditTask{Task: s.id, N: n})
 	}
 }
 
 func (c *Core) yield(e *Yield) {
 	w, t := c.current(e.Worker, e.Task, e.Award)
-	if w == nil || t.stream == nil || t.settled || e.Outcome.Index < t.stream.produced {
-		c.dropOutcomes(e.Task, []Outcome{e.Outcome}) // produced by an earlier attempt already, or nobody wants more
+	switch {
+	case w == nil:
+		c.dropOutcomes(e.Task, []Outcome{e.Outcome})
+	case t.foreign != nil && !t.settled:
+		c.send(t.foreign.owner, &Yielded{Task: t.id, Award: t.foreign.award, Outcome: e.Outcome})
+	default:
+		c.takeItem(t, e.Outcome)
+	}
+}
+
+// takeItem takes an item of a generator's current attempt.
+func (c *Core) takeItem(t *task, out Outcome) {
+	if (t.regen || t.redo && t.stream != nil && out.Index < t.stream.produced) && !t.settled && c.refill(t, out) {
 		return
 	}
-	s, i := t.stream, e.Outcome.Index
-	e.Outcome.Value = sound(e.Outcome.Value)
+	if t.stream == nil || t.settled || out.Index < t.stream.produced {
+		c.dropOutcomes(t.id, []Outcome{out}) // produced by an earlier attempt already, or nobody wants more
+		return
+	}
+	s, i := t.stream, out.Index
+	out.Value = sound(out.Value)
 	if i > s.produced || i >= raygo.MaxYields {
-		f := raygo.Fail(raygo.CodeApp, "it yielded item %d after %d items; the limit is %d", i, s.produced, raygo.MaxYields)
-		c.finishFailed(t, f)
-		c.dropOutcomes(e.Task, []Outcome{e.Outcome})
-		c.emit(&Stop{Worker: w.id, Task: t.id, Award: t.award})
+		worker, at := t.worker, t.at
+		c.dropOutcomes(t.id, []Outcome{out})
+		c.finishFailed(t, raygo.Fail(raygo.CodeApp, "it yielded item %d after %d items; the limit is %d", i, s.produced, raygo.MaxYields))
+		if worker != nil {
+			c.emit(&Stop{Worker: worker.id, Task: t.id, Award: t.award})
+		} else if at != nil {
+			c.send(at, &StopTask{Task: t.id, Award: t.award})
+		}
 		return
 	}
 	s.produced++
 	if s.fixed {
-		s.held = append(s.held, e.Outcome)
+		s.held = append(s.held, out)
 		return
 	}
-	c.item(s, t.job, e.Outcome)
+	c.item(s, t.job, out)
 	c.tellConsumers(s)
 }
 
@@ -117,6 +141,7 @@ func (c *Core) item(s *stream, j *job, out Outcome) {
 		list.nested = append(list.nested, id)
 	}
 	o.value = out.Value
+	c.held(o)
 	c.contain(o, out.Nested)
 	c.announceItem(s, o)
 	c.wake(o)
@@ -125,20 +150,20 @@ func (c *Core) item(s *stream, j *job, out Outcome) {
 
 func (c *Core) announceItem(s *stream, o *object) {
 	for _, w := range o.waiters {
-		c.emit(&Notify{Proc: w.proc, Object: o.id, Value: o.value, Wanted: true, Mode: w.mode})
+		c.notify(w.proc, o, true, w.mode)
 	}
 	waiters := o.waiters
 	o.waiters = nil
 	for _, p := range s.consumers {
 		if !slices.ContainsFunc(waiters, func(w waiter) bool { return w.proc == p }) {
-			c.emit(&Notify{Proc: p, Object: o.id, Value: o.value})
+			c.notify(p, o, false, 0)
 		}
 	}
 }
 
 func (c *Core) tellConsumers(s *stream) {
 	for _, p := range s.consumers {
-		c.emit(&StreamState{Proc: p, Task: s.id, Produced: s.produced, Ended: s.ended, Failure: s.failure})
+		c.tell(p, &StreamState{Proc: p, Task: s.id, Produced: s.produced, Ended: s.ended, Failure: s.failure})
 	}
 }
 
@@ -150,7 +175,7 @@ func (c *Core) streamOpen(e *StreamOpen) {
 	s := p.job.streams[e.Task]
 	if s == nil {
 		f := raygo.Fail(raygo.CodeObjectFreed, "stream %s was closed, or is of another job", e.Task)
-		c.emit(&StreamState{Proc: p.id, Task: e.Task, Ended: true, Failure: failed(f)})
+		c.tell(p.id, &StreamState{Proc: p.id, Task: e.Task, Ended: true, Failure: failed(f)})
 		return
 	}
 	if !slices.Contains(s.consumers, p.id) {
@@ -158,11 +183,11 @@ func (c *Core) streamOpen(e *StreamOpen) {
 	}
 	for i := s.taken; i < s.produced && !s.fixed; i++ {
 		if o := p.job.objects.get(s.id.Object(i)); o != nil && o.value.Kind != None {
-			c.emit(&Notify{Proc: p.id, Object: o.id, Value: o.value})
+			c.notify(p.id, o, false, 0)
 		}
 	}
 	if !s.fixed || s.ended {
-		c.emit(&StreamState{Proc: p.id, Task: s.id, Produced: s.produced, Ended: s.ended, Failure: s.failure})
+		c.tell(p.id, &StreamState{Proc: p.id, Task: s.id, Produced: s.produced, Ended: s.ended, Failure: s.failure})
 	}
 }
 
@@ -272,7 +297,7 @@ func (c *Core) endStream(s *stream, v Value) {
 func (c *Core) discard(t raygo.TaskID, outs []Outcome) {
 	for _, out := range outs {
 		if out.Value.Kind == Stored {
-			c.emit(&Delete{Object: t.Object(out.Index)})
+			c.dropBytes(t.Object(out.Index))
 		}
 	}
 }

@@ -30,6 +30,37 @@ type class struct {
 	warned       bool
 	pending      int
 	runs         int
+	def          []byte
+	active       int // tasks that hold resources here
+
+	// At an executor, for a class of another peer's job.
+	ownerID       ClassID // the owner's number
+	reserved      []grant // offered
+	reservedUntil time.Time
+	lease         []grant // kept for the owner's next task
+	leaseUntil    time.Time
+	leaseSince    time.Time
+	leaseTimed    bool
+	returnTimed   bool
+	standing      bool // in peer.stands
+	want          int  // slots that its call still asks for
+	round         uint64
+	callUntil     time.Time
+	callDepth     int32
+	offer         int // reserved in this step
+	mustBid       bool
+	more          bool
+	seen          uint64
+
+	// At the owner.
+	seats       map[*peer]*seat
+	open        []*seat // with room
+	round2      *round
+	lookedAt    uint64 // topology when peers was made
+	peers       []*peer
+	placedHere  int
+	seekTimed   bool
+	aheadListed bool
 }
 
 // task is one call. Its record goes when it is settled.
@@ -65,6 +96,13 @@ type task struct {
 
 	stream *stream
 
+	foreign    *foreign      // another peer's task
+	at         *peer         // the peer that has it; nil: none, or this one
+	estimate   time.Duration // when it was assigned there
+	fetchTries int
+	regen      bool // a generator that runs again for lost items, after its end
+	redo       bool // likewise, before its end
+
 	child, next, prev *task // unfinished children, for recursive cancel
 }
 
@@ -90,14 +128,19 @@ func (c *Core) defineClass(e *ClassDefined) {
 	if j == nil || j.ended || c.classes[e.Class] != nil {
 		return
 	}
-	cl := &class{id: e.Class, job: j, function: e.Function, opts: e.Options, env: raygo.EnvKey(e.Options.Env)}
+	cl := &class{id: e.Class, job: j, function: e.Function, opts: e.Options, env: raygo.EnvKey(e.Options.Env), def: e.Def}
+	if j.byDef != nil && len(e.Def) > 0 && j.byDef[string(e.Def)] == nil {
+		j.byDef[string(e.Def)] = cl
+	}
 	if e.Options.Name != "" {
 		cl.function = e.Options.Name
 	}
 	cl.demand = c.led.demandOf(&e.Options)
 	cl.refused, cl.never = c.refusal(cl)
 	c.classes[e.Class] = cl
-	c.warmUp(cl)
+	if j.owner == nil {
+		c.warmUp(cl)
+	}
 }
 
 // refusal says why a class cannot run on this peer, and whether that is final.
@@ -111,7 +154,7 @@ func (c *Core) refusal(cl *class) (string, bool) {
 	switch s := cl.opts.Strategy; s.Kind {
 	case raygo.StrategyAffinity:
 		if s.Peer != c.cfg.Self && !s.Soft {
-			return "its affinity is to peer " + s.Peer + ", which is not there", true
+			return "its affinity is to peer " + s.Peer + ", which is not there", false
 		}
 	case raygo.StrategyLabels:
 		ok, err := Match(s.Selector, c.cfg.Labels)
@@ -188,6 +231,8 @@ func (c *Core) unacceptable(t *task) *raygo.Failure {
 		return raygo.Fail(raygo.CodeUnschedulable, "the peer is draining and takes no new tasks")
 	case t.class.never:
 		return raygo.Fail(raygo.CodeUnschedulable, "%s", t.class.refused)
+	case c.affineToNobody(t.class):
+		return raygo.Fail(raygo.CodeUnschedulable, "%s", t.class.refused)
 	}
 	return nil
 }
@@ -214,6 +259,9 @@ func (c *Core) expect(t *task, p *proc) {
 func (c *Core) awaitDeps(t *task) {
 	for _, id := range t.deps {
 		o := t.job.objects.get(id)
+		if c.shares {
+			c.rebuildLost(o)
+		}
 		switch {
 		case id.Task() == t.id:
 			c.finishFailed(t, raygo.Fail(raygo.CodeRefused, "its argument %s is its own result", id))
@@ -273,6 +321,10 @@ func (c *Core) finish(t *task, v Value) {
 	if t.settled {
 		return
 	}
+	if t.foreign != nil {
+		c.foreignFailed(t, v.Failure)
+		return
+	}
 	c.settle(t, raygo.Failed, v)
 	c.failObjects(t, v)
 	if t.child != nil && !t.spares {
@@ -287,7 +339,7 @@ func (c *Core) finish(t *task, v Value) {
 func (c *Core) settle(t *task, state raygo.TaskState, v Value) {
 	t.settled = true
 	c.unqueue(t)
-	c.record(t, state, v, true)
+	c.record(t, state, v, t.foreign == nil || state == raygo.Finished)
 	t.state = state
 	c.tasks--
 	t.class.pending--
@@ -317,5 +369,31 @@ func (c *Core) unpinObject(j *job, id raygo.ObjectID) {
 	if o := j.objects.get(id); o != nil {
 		o.taskPins--
 		c.look(o)
+	}
+}
+
+// affineToNobody reports whether a class can run on one peer only, and that is
+// not there.
+func (c *Core) affineToNobody(cl *class) bool {
+	s := &cl.opts.Strategy
+	return cl.owned() && s.Kind == raygo.StrategyAffinity && !s.Soft && s.Peer != c.cfg.Self && c.peers[s.Peer] == nil
+}
+
+// rebuildLost has a lost object made again, or the lost parts of a composite.
+func (c *Core) rebuildLost(o *object) {
+	switch o.value.Kind {
+	case Stored:
+		if s := c.stored(o); s != nil && s.lost() {
+			c.rebuild(s)
+		}
+	case Composite:
+		for i := range o.value.Parts {
+			if part := o.job.objects.get(o.id.Task().Object(i + 1)); part != nil && part.lost() {
+				c.rebuild(part)
+				if part.value.Kind == None {
+					o.value = Value{} // the task that makes the part makes the whole
+				}
+			}
+		}
 	}
 }

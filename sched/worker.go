@@ -88,6 +88,9 @@ func (c *Core) workerStarted(e *WorkerStarted) {
 	w.proc, w.pid = e.Proc, e.PID
 	delete(c.startFails, w.key)
 	c.addProc(e.Proc, w.job)
+	if o := w.job.owner; o != nil {
+		c.send(o, &ProcJoined{Proc: e.Proc, Job: w.job.id})
+	}
 	t := w.bound
 	w.bound = nil
 	if t != nil {
@@ -118,7 +121,7 @@ func (c *Core) rest(w *worker) {
 // owns reports whether a worker holds refs: its end would drop them.
 func (c *Core) owns(w *worker) bool {
 	p := c.procs[w.proc]
-	return p != nil && p.refs.n > 0
+	return p != nil && (p.refs.n > 0 || p.held > 0)
 }
 
 // overLimit reports whether more workers are idle than there are CPUs.
@@ -202,6 +205,7 @@ func (c *Core) dropBound(t *task) {
 	if t != nil {
 		c.led.give(&t.class.demand, &t.grant)
 		t.job.running--
+		t.class.active--
 	}
 }
 
@@ -291,9 +295,12 @@ func (c *Core) attemptDied(t *task, w *worker, e *WorkerGone) {
 
 // release1 gives back everything one execution holds but the worker itself.
 func (c *Core) release1(t *task) {
-	c.led.give(&t.class.demand, &t.grant)
+	if !c.keep(t.class, &t.grant) {
+		c.led.give(&t.class.demand, &t.grant)
+	}
 	c.dropFetch(t)
 	t.job.running--
+	t.class.active--
 	if i := slices.Index(c.resume, t); i >= 0 {
 		c.resume = slices.Delete(c.resume, i, i+1)
 	}

@@ -1,0 +1,283 @@
+package sched
+
+import (
+	"slices"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// Bounds of what is remembered to make lost objects again.
+const (
+	lineageBytes = 256 << 20 // arguments kept for it, of a job
+	fetchTries   = 10        // times that a task's arguments are looked for anew
+)
+
+// lineage is how the stored results of a finished task can be made again. It
+// lives as long as one of them has a record, and keeps the records of what the
+// task was given: their values if they are small, else how they are made.
+type lineage struct {
+	class    *class
+	args     []byte
+	deps     []raygo.ObjectID
+	pins     []raygo.ObjectID
+	parent   raygo.TaskID
+	depth    int32
+	attempt  uint32
+	award    uint32
+	rebuilds int
+	live     int // records of its results
+	stream   bool
+	created  int64
+}
+
+// remember keeps a finished task's lineage if its results could be lost: large
+// ones, in a cluster.
+func (c *Core) remember(t *task, stored bool) {
+	j := t.job
+	if old := j.lineage[t.id]; old != nil {
+		old.attempt, old.award = t.attempt, t.award
+		return
+	}
+	if !stored || len(c.peers) == 0 || t.class.opts.MaxRetries == 0 {
+		return
+	}
+	if j.lineageBytes += len(t.args) + 24*len(t.deps); j.lineageBytes > lineageBytes {
+		j.lineageBytes -= len(t.args) + 24*len(t.deps)
+		j.lineageFull = true
+		return
+	}
+	ln := &lineage{
+		class: t.class, args: t.args, deps: t.deps, pins: t.pins, parent: t.parentID, depth: t.depth,
+		attempt: t.attempt, award: t.award, stream: t.stream != nil, created: t.created,
+	}
+	if j.lineage == nil {
+		j.lineage = map[raygo.TaskID]*lineage{}
+	}
+	n := uint32(t.class.opts.NumReturns)
+	if t.stream != nil {
+		n = t.stream.produced
+	}
+	for i := range n + 1 {
+		if j.objects.get(t.id.Object(i)) != nil {
+			ln.live++
+		}
+	}
+	if ln.live == 0 {
+		j.lineageBytes -= len(t.args) + 24*len(t.deps)
+		return
+	}
+	j.lineage[t.id] = ln
+	for _, id := range slices.Concat(ln.deps, ln.pins) {
+		if o := j.objects.get(id); o != nil {
+			o.lineagePins++
+		}
+	}
+}
+
+// unremember drops a lineage that nothing can need any more.
+func (c *Core) unremember(j *job, id raygo.TaskID) {
+	ln := j.lineage[id]
+	if ln == nil || ln.live > 0 {
+		return
+	}
+	delete(j.lineage, id)
+	j.lineageBytes -= len(ln.args) + 24*len(ln.deps)
+	for _, id := range slices.Concat(ln.deps, ln.pins) {
+		if o := j.objects.get(id); o != nil {
+			o.lineagePins--
+			c.look(o)
+		}
+	}
+}
+
+// mayBeLost looks at an object that has lost a copy.
+func (c *Core) mayBeLost(o *object) {
+	if o.away != nil && o.away.copies > 0 && !o.lost() {
+		c.spreadCopies(o)
+	}
+}
+
+// lostDep finds an argument of a task whose bytes are nowhere.
+func (c *Core) lostDep(t *task) bool {
+	if !c.shares {
+		return false
+	}
+	for _, id := range t.deps {
+		o := t.job.objects.get(id)
+		if o == nil {
+			continue
+		}
+		if s := c.stored(o); o.value.Kind == Stored && (s == nil || s.lost()) {
+			return true
+		}
+		if o.value.Kind == Composite {
+			for i := range o.value.Parts {
+				if part := t.job.objects.get(id.Task().Object(i + 1)); part != nil && part.lost() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// rebuildDeps has a task wait for arguments that have to be made again. It may
+// settle the task.
+func (c *Core) rebuildDeps(t *task) {
+	c.unqueue(t)
+	t.waiting = 0
+	t.state = raygo.PendingArgsAvail
+	c.awaitDeps(t)
+}
+
+// missing handles a task whose arguments could not be brought: the holders that
+// deny having them are believed, and the task waits until they are there again.
+func (c *Core) missing(t *task, ids []raygo.ObjectID, denied []string, f *raygo.Failure) {
+	for _, id := range ids {
+		c.deny(t.job.objects.get(id), denied)
+	}
+	if t.fetchTries++; t.fetchTries > fetchTries {
+		c.finishFailed(t, f)
+		return
+	}
+	t.waiting = 0
+	t.state = raygo.PendingArgsAvail
+	c.awaitDeps(t)
+}
+
+// deny drops the holders of an object that say they do not have it.
+func (c *Core) deny(o *object, denied []string) {
+	if o == nil || o.value.Kind != Stored {
+		return
+	}
+	if s := c.stored(o); s != nil {
+		o = s
+	}
+	for _, id := range denied {
+		if id == c.cfg.Self {
+			o.here = false
+		} else if p := c.peers[id]; p != nil {
+			c.unholdBy(o, p)
+		}
+	}
+}
+
+// fetchLost answers a process that could not bring what it was told of.
+func (c *Core) fetchLost(e *FetchLost) {
+	o := c.owning(e.Object)
+	if o == nil || c.procs[e.Proc] == nil {
+		return
+	}
+	c.deny(o, e.Denied)
+	c.want(&Want{Proc: e.Proc, Mode: e.Mode, Objects: []raygo.ObjectID{e.Object}})
+}
+
+// rebuild has a lost object made again, once however many wait for it. If that
+// cannot be, the object fails.
+func (c *Core) rebuild(o *object) {
+	j, id := o.job, o.id.Task()
+	if t := j.tasks.task(id); t != nil {
+		o.value = Value{}
+		c.restart(t, o)
+		return
+	}
+	ln := j.lineage[id]
+	if why := c.cannotRebuild(j, ln, o); why != nil {
+		o.value = failed(why)
+		c.announce(o)
+		c.wake(o)
+		return
+	}
+	ln.rebuilds++
+	ln.attempt++
+	t := &task{
+		id: id, job: j, class: ln.class, args: ln.args, deps: ln.deps, pins: ln.pins, parentID: ln.parent, depth: ln.depth,
+		attempt: ln.attempt, award: ln.award, created: ln.created, state: raygo.PendingArgsAvail,
+		sysRetries: uint32(ln.rebuilds), regen: ln.stream, memo: memoAnswered,
+	}
+	j.tasks.set(id.Object(0), t)
+	c.tasks++
+	t.class.pending++
+	t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
+	n := uint32(t.class.opts.NumReturns)
+	if ln.stream {
+		n = uint32(ln.live) + o.id.Index()
+	}
+	o.value = Value{}
+	for i := range n + 1 {
+		if other := j.objects.get(id.Object(i)); other != nil && other.lost() {
+			other.value = Value{}
+		}
+	}
+	if len(t.deps) < len(ln.deps) {
+		c.finishFailed(t, raygo.Fail(raygo.CodeObjectLost, "object %s was lost, and an argument of the task that made it is gone", o.id))
+		return
+	}
+	c.awaitDeps(t)
+}
+
+// cannotRebuild says why a lost object stays lost, nil if it can be made again.
+func (c *Core) cannotRebuild(j *job, ln *lineage, o *object) *raygo.Failure {
+	switch {
+	case ln == nil && j.lineageFull:
+		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and how it was made is no longer remembered: the job's lineage passed its limit of %d MiB", o.id, lineageBytes>>20)
+	case ln == nil:
+		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and cannot be made again: it was put, or its task has MaxRetries(0)", o.id)
+	case ln.class.opts.MaxRetries >= 0 && ln.rebuilds >= ln.class.opts.MaxRetries:
+		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it for the %d. time; MaxRetries(%d) is used up (max attempts exceeded)", o.id, ln.rebuilds+1, ln.class.opts.MaxRetries)
+	}
+	return nil
+}
+
+// restart begins a running generator anew when an item it has made is lost: the
+// items that are there stay what they are. Another task that is under way makes
+// the object anyway.
+func (c *Core) restart(t *task, o *object) {
+	if t.stream == nil || t.at == nil || o.id.Index() >= t.stream.produced {
+		return
+	}
+	p := t.at
+	c.send(p, &StopTask{Task: t.id, Award: t.award, Force: true})
+	c.leavePeer(t)
+	t.redo = true
+	t.sysRetries++
+	t.attempt++
+	if limit := t.class.opts.MaxRetries; limit >= 0 && int(t.sysRetries) > limit {
+		c.finishFailed(t, raygo.Fail(raygo.CodeObjectLost, "item %d was lost and MaxRetries(%d) is used up (max attempts exceeded)", o.id.Index(), limit))
+		return
+	}
+	c.enqueue(t, true)
+}
+
+// refill gives a lost item of a generator that runs again its value back. It
+// reports whether the item was wanted.
+func (c *Core) refill(t *task, out Outcome) bool {
+	o := t.job.objects.get(t.id.Object(out.Index))
+	if o == nil || o.value.Kind != None {
+		return false
+	}
+	o.value = sound(out.Value)
+	c.held(o)
+	c.contain(o, out.Nested)
+	c.announce(o)
+	c.wake(o)
+	c.look(o)
+	return true
+}
+
+// endRegen ends a generator that ran again: what it did not make is lost.
+func (c *Core) endRegen(t *task, v Value) {
+	if v.Kind == None {
+		v = failed(raygo.Fail(raygo.CodeObjectLost, "the generator ran again and yielded fewer items"))
+	}
+	ids := make([]raygo.ObjectID, 0, 8)
+	for id, o := range t.job.objects.all() {
+		if id.Task() == t.id && o.value.Kind == None && id.Index() < raygo.StreamIndex {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b raygo.ObjectID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		c.resolve(t.job, id, v, nil)
+	}
+}

@@ -1,0 +1,252 @@
+package sched
+
+import (
+	"slices"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// A process is attached to one peer, its job is owned by one: where they differ,
+// the core it is attached to passes on what it asks, and the owner's answers.
+
+// tellOwner passes an event of a process on if its job is owned elsewhere.
+func (c *Core) tellOwner(ev Event) bool {
+	var id raygo.ProcID
+	var m FromProc
+	held := 0
+	switch e := ev.(type) {
+	case *Submit:
+		id, m.Submit, held = e.Proc, e, 1
+	case *Put:
+		id, m.Put, held = e.Proc, e, 1
+	case *Want:
+		id, m.Want = e.Proc, e
+	case *Borrow:
+		id, m.Borrow, held = e.Proc, e, len(e.Objects)
+	case *Release:
+		id, m.Release, held = e.Proc, e, -len(e.Objects)
+	case *Cancel:
+		id, m.Cancel = e.Proc, e
+	case *StreamOpen:
+		id, m.StreamOpen = e.Proc, e
+	case *StreamTaken:
+		id, m.StreamTaken = e.Proc, e
+	case *StreamClose:
+		id, m.StreamClose, held = e.Proc, e, -1
+	case *FetchLost:
+		id, m.Lost = e.Proc, e
+	default:
+		return false
+	}
+	p := c.procs[id]
+	if p == nil || p.job.owner == nil || p.peer != nil {
+		return false
+	}
+	p.held = max(0, p.held+held)
+	if m.Submit != nil {
+		cl := c.classes[m.Submit.Class]
+		if cl == nil || cl.job != p.job {
+			return true
+		}
+		c.introduce(p.job.owner, cl)
+	}
+	c.send(p.job.owner, &m)
+	return true
+}
+
+// fromProc does for a process elsewhere what it asked its own peer for.
+func (c *Core) fromProc(from *peer, m *FromProc) {
+	mine := func(id raygo.ProcID) bool {
+		p := c.procs[id]
+		return p != nil && p.peer == from
+	}
+	switch {
+	case m.Submit != nil && mine(m.Submit.Proc):
+		cl := from.theirs[m.Submit.Class]
+		if cl == nil || m.Submit.Task.Proc() != m.Submit.Proc {
+			return
+		}
+		e := *m.Submit
+		e.Class = cl.id
+		c.submit(&e)
+	case m.Put != nil && mine(m.Put.Proc) && m.Put.Object.Task().Proc() == m.Put.Proc:
+		c.put(m.Put)
+	case m.Want != nil && mine(m.Want.Proc):
+		c.want(m.Want)
+	case m.Borrow != nil && mine(m.Borrow.Proc):
+		c.borrow(m.Borrow)
+	case m.Release != nil && mine(m.Release.Proc):
+		c.release(m.Release)
+	case m.Cancel != nil && mine(m.Cancel.Proc):
+		c.cancel(m.Cancel)
+	case m.StreamOpen != nil && mine(m.StreamOpen.Proc):
+		c.streamOpen(m.StreamOpen)
+	case m.StreamTaken != nil && mine(m.StreamTaken.Proc):
+		c.streamTaken(m.StreamTaken)
+	case m.StreamClose != nil && mine(m.StreamClose.Proc):
+		c.streamClose(m.StreamClose)
+	case m.Lost != nil && mine(m.Lost.Proc):
+		c.fetchLost(m.Lost)
+	}
+}
+
+// tell tells a process something, wherever it is attached.
+func (c *Core) tell(id raygo.ProcID, e Effect) {
+	if len(c.peers) == 0 {
+		c.emit(e)
+		return
+	}
+	p := c.procs[id]
+	if p == nil || p.peer == nil {
+		c.emit(e)
+		return
+	}
+	m := &ToProc{}
+	switch e := e.(type) {
+	case *Notify:
+		m.Notify = e
+	case *StreamState:
+		m.State = e
+	case *Cancelled:
+		m.Cancelled = e
+	}
+	c.send(p.peer, m)
+}
+
+// toProc hands an owner's answer to the process.
+func (c *Core) toProc(from *peer, m *ToProc) {
+	mine := func(id raygo.ProcID) bool {
+		p := c.procs[id]
+		return p != nil && p.peer == nil && p.job.owner == from
+	}
+	switch {
+	case m.Notify != nil && mine(m.Notify.Proc):
+		c.emit(m.Notify)
+	case m.State != nil && mine(m.State.Proc):
+		c.emit(m.State)
+	case m.Cancelled != nil && mine(m.Cancelled.Proc):
+		c.emit(m.Cancelled)
+	}
+}
+
+// notify tells a process of an object's value, and where its bytes are.
+func (c *Core) notify(id raygo.ProcID, o *object, wanted bool, mode uint8) {
+	n := &Notify{Proc: id, Object: o.id, Value: o.value, Wanted: wanted, Mode: mode}
+	if o.value.Kind == Stored && len(c.peers) > 0 {
+		p := c.procs[id]
+		if s := c.stored(o); s != nil && (!s.here || p != nil && p.peer != nil) {
+			src := c.source(s)
+			n.Source = &src
+		}
+	}
+	c.tell(id, n)
+}
+
+// procJoined attaches a process of another peer to a job of ours.
+func (c *Core) procJoined(from *peer, m *ProcJoined) {
+	j := c.jobs[m.Job]
+	if j == nil || j.ended || j.owner != nil || raygo.PeerTag(m.Proc) != from.tag || c.procs[m.Proc] != nil || !from.opened[m.Job] {
+		return
+	}
+	c.addProc(m.Proc, j)
+	c.procs[m.Proc].peer = from
+}
+
+// jobOpen makes another peer's job known here.
+func (c *Core) jobOpen(from *peer, m *JobOpen) {
+	if c.jobs[m.Job] != nil {
+		return
+	}
+	j := &job{
+		id: m.Job, owner: from, warmed: true,
+		tasks: newIndex[*task](m.Job), objects: newIndex[*object](m.Job), streams: map[raygo.TaskID]*stream{},
+	}
+	c.jobs[m.Job] = j
+	c.emit(&JobOpened{Job: m.Job, Owner: from.id, Info: m.Info})
+}
+
+// introduce tells a peer of a class, and of its job, before it is first spoken
+// of.
+func (c *Core) introduce(p *peer, cl *class) {
+	if p.defined[cl.id] {
+		return
+	}
+	p.defined[cl.id] = true
+	if j := cl.job; j.owner == nil && !p.opened[j.id] {
+		p.opened[j.id] = true
+		c.send(p, &JobOpen{Job: j.id, Info: j.info})
+	}
+	c.send(p, &ClassOf{Class: cl.id, Job: cl.job.id, Function: cl.function, Options: cl.opts, Def: cl.def})
+}
+
+// classOf makes a peer's class known. The same class of one job has one record,
+// whoever spoke of it first.
+func (c *Core) classOf(from *peer, m *ClassOf) {
+	j := c.jobs[m.Job]
+	if j == nil || j.ended || from.theirs[m.Class] != nil || j.owner != from && (j.owner != nil || !from.opened[m.Job]) {
+		return
+	}
+	if len(from.theirs) >= maxTheirs {
+		return
+	}
+	if len(m.Def) > 0 && j.owner == nil {
+		if cl := j.byDef[string(m.Def)]; cl != nil {
+			from.theirs[m.Class] = cl
+			return
+		}
+	}
+	c.nextClass++
+	id := c.nextClass | ownClass
+	c.emit(&ClassKnown{Class: id, Job: m.Job, Def: m.Def})
+	c.defineClass(&ClassDefined{Class: id, Job: m.Job, Function: m.Function, Options: m.Options, Def: m.Def})
+	from.theirs[m.Class] = c.classes[id]
+	if cl := c.classes[id]; cl != nil {
+		cl.ownerID = m.Class
+	}
+}
+
+// ownClass is set in the numbers of classes that this core made, so that they
+// never meet the caller's.
+const ownClass ClassID = 1 << 31
+
+// maxTheirs bounds the classes that a peer may tell of.
+const maxTheirs = 1 << 17
+
+// owned reports whether the class is of a job that this peer owns.
+func (cl *class) owned() bool { return cl.job.owner == nil }
+
+// forgetJobAt tells everybody who was told of a job that it is over, and drops
+// what peers call its classes.
+func (c *Core) forgetJobAt(j *job, reason string) {
+	for _, p := range c.peerOrder {
+		if p.opened[j.id] {
+			delete(p.opened, j.id)
+			c.send(p, &JobOver{Job: j.id, Reason: reason})
+		}
+		for id, cl := range p.theirs {
+			if cl == nil || cl.job == j {
+				delete(p.theirs, id)
+			}
+		}
+		for id, t := range p.running {
+			if t.job == j {
+				delete(p.running, id)
+			}
+		}
+		for id := range p.objects {
+			if id.Job() == j.id {
+				delete(p.objects, id)
+			}
+		}
+		p.results = slices.DeleteFunc(p.results, func(r TaskResult) bool { return r.Task.Job() == j.id })
+		p.frees = slices.DeleteFunc(p.frees, func(id raygo.ObjectID) bool { return id.Job() == j.id })
+		p.stands = slices.DeleteFunc(p.stands, func(cl *class) bool { return cl.job == j })
+	}
+	for id, cl := range c.classes {
+		if cl.job == j {
+			for _, p := range c.peerOrder {
+				delete(p.defined, id)
+			}
+		}
+	}
+}
