@@ -21,7 +21,9 @@ const (
 	leaseTrust    = leaseIdle * 8 / 10     // a kept slot is counted on so long
 	aheadRemote   = 10 * time.Millisecond  // work kept ahead at an executor for each slot
 	aheadRemoteIn = 20 * time.Millisecond  // classes slower than this are not sent ahead for speed alone
-	spreadPatient = time.Second            // SPREAD waits so long for the peer whose turn it is
+	seekFirst     = 10 * time.Millisecond  // a call that brought too little is repeated after this; doubles
+	seekMost      = 500 * time.Millisecond
+	spreadPatient = time.Second // SPREAD waits so long for the peer whose turn it is
 )
 
 // seat is what an owner has at one executor for one class.
@@ -33,6 +35,7 @@ type seat struct {
 	lease    int       // slots kept from tasks that ended
 	until    time.Time // lease is counted on
 	stands   time.Time // a call stands there until
+	wanting  int       // slots that it still asks for: the peer is full while it does
 	running  int
 	sent     uint64 // tasks assigned, in all
 	inflight int
@@ -160,12 +163,7 @@ func (c *Core) seek(cl *class) {
 	if cl.round2 != nil || cl.queue.n == 0 {
 		return
 	}
-	var ask []*peer
-	for _, p := range c.feasible(cl) {
-		if s := cl.seats[p]; s == nil || !c.now.Before(s.stands) {
-			ask = append(ask, p)
-		}
-	}
+	ask := c.unasked(cl)
 	if len(ask) == 0 {
 		c.seekLater(cl)
 		return
@@ -173,11 +171,14 @@ func (c *Core) seek(cl *class) {
 	ask = c.sample(cl, ask)
 	c.rounds++
 	r := &round{id: c.rounds, want: min(cl.queue.n, maxWant), asked: len(ask), began: c.now, from: map[*peer]bool{}}
+	if cl.opts.Strategy.Kind == raygo.StrategyPack {
+		r.want = maxWant // who has room for most is to be known
+	}
 	cl.round2 = r
 	h := cl.queue.head()
 	for _, p := range ask {
 		s := c.seatAt(cl, p)
-		s.stands = c.now.Add(standFor)
+		s.stands, s.wanting = c.now.Add(standFor), r.want
 		r.from[p] = true
 		c.introduce(p, cl)
 		c.send(p, &Call{Round: r.id, Class: cl.id, Want: r.want, Depth: h.depth})
@@ -187,13 +188,32 @@ func (c *Core) seek(cl *class) {
 	c.seekLater(cl)
 }
 
-// seekLater makes sure that a class which waits is looked at again when the
-// calls that stand for it have run out.
+// seekLater makes sure that a class which waits is looked at again when it may
+// ask anew, at the latest when the calls that stand for it have run out.
 func (c *Core) seekLater(cl *class) {
 	if !cl.seekTimed {
 		cl.seekTimed = true
-		c.after(standFor, timer{kind: timerSeek, class: cl})
+		wait := standFor
+		if d := cl.nextSeek.Sub(c.now); d > 0 {
+			wait = min(wait, d)
+		}
+		c.after(wait, timer{kind: timerSeek, class: cl})
 	}
+}
+
+// unasked are the peers that are not known to be full, none if the class asked
+// too short a while ago.
+func (c *Core) unasked(cl *class) []*peer {
+	if c.now.Before(cl.nextSeek) {
+		return nil
+	}
+	var ask []*peer
+	for _, p := range c.feasible(cl) {
+		if s := cl.seats[p]; s == nil || s.wanting <= 0 || !c.now.Before(s.stands) {
+			ask = append(ask, p)
+		}
+	}
+	return ask
 }
 
 // sample chooses whom to ask: all of few; of many those that hold most of the
@@ -237,6 +257,7 @@ func (c *Core) bid(from *peer, m *Bid) {
 	s := c.seatAt(cl, from)
 	s.bid = *m
 	s.offered += m.Slots
+	s.wanting = max(0, s.wanting-m.Slots)
 	if m.Slots > 0 {
 		c.openSeat(s)
 	}
@@ -260,8 +281,21 @@ func (c *Core) openSeat(s *seat) {
 // roundMayEnd ends a call when enough is offered or everybody has answered.
 func (c *Core) roundMayEnd(cl *class) {
 	if r := cl.round2; r != nil && (r.answered >= r.asked || r.offered >= min(r.want, cl.queue.n) && !cl.patient()) {
-		cl.round2 = nil
+		c.endRound(cl)
 	}
+}
+
+// endRound ends a call. One that brought too little is not repeated at once: who
+// was asked will offer what falls free.
+func (c *Core) endRound(cl *class) {
+	r := cl.round2
+	cl.round2 = nil
+	if r.offered >= min(r.want, cl.queue.n) {
+		cl.seekWait = 0
+		return
+	}
+	cl.seekWait = min(max(2*cl.seekWait, seekFirst), seekMost)
+	cl.nextSeek = c.now.Add(cl.seekWait/2 + time.Duration(c.rng.Int64N(int64(cl.seekWait))))
 }
 
 // patient reports whether the strategy has to know all offers before it chooses.
@@ -272,7 +306,7 @@ func (cl *class) patient() bool {
 
 func (c *Core) roundDue(cl *class, mark uint32) {
 	if cl.round2 != nil && uint32(cl.round2.id) == mark {
-		cl.round2 = nil
+		c.endRound(cl)
 	}
 }
 
@@ -305,6 +339,9 @@ func (c *Core) placeShared(cl *class, t *task) (ok bool, short string) {
 	if fits && c.startsHere(cl, t) {
 		return c.placeHere(cl, t)
 	}
+	if cl.round2 == nil && c.shouldAsk(cl, t) {
+		c.seek(cl)
+	}
 	if cl.round2 == nil {
 		if s, here := c.choose(cl, t, fits); s != nil {
 			c.assign(s, t)
@@ -322,6 +359,20 @@ func (c *Core) placeShared(cl *class, t *task) (ok bool, short string) {
 		short = "room on any of the peers that were asked"
 	}
 	return false, short
+}
+
+// shouldAsk reports whether peers are to be asked before a task gets its place:
+// if nobody has room that is known of, if the strategy compares all, or if its
+// arguments are somewhere else.
+func (c *Core) shouldAsk(cl *class, t *task) bool {
+	if len(cl.open) > 0 && !cl.patient() && c.missingBytes(t, nil) <= elsewhere {
+		for _, s := range cl.open {
+			if s.free(c.now) > 0 {
+				return false
+			}
+		}
+	}
+	return len(c.unasked(cl)) > 0
 }
 
 func (c *Core) placeHere(cl *class, t *task) (bool, string) {
@@ -364,8 +415,10 @@ func (c *Core) assign(s *seat, t *task) {
 	switch {
 	case c.now.Before(s.until) && s.lease > 0:
 		s.lease--
+		s.running++
 	case s.offered > 0:
 		s.offered--
+		s.running++
 	}
 	cl.job.running++
 	c.places++
@@ -417,7 +470,7 @@ func (c *Core) flushSeats() {
 		cl.open = slices.DeleteFunc(cl.open, func(s *seat) bool {
 			if s.offered > 0 && (cl.queue.n == 0 || s.free(c.now) > cl.queue.n && !cl.patient()) {
 				s.offered = 0
-				s.stands = c.now
+				s.wanting = 0
 				c.send(s.peer, &Free{Class: cl.id})
 			}
 			s.open = s.offered+s.lease > 0

@@ -59,7 +59,6 @@ func (c *Core) assigned(from *peer, m *Assign) {
 		if cl.more = m.More; !m.More {
 			cl.want = 0
 		}
-		c.stands(cl)
 	}
 }
 

@@ -59,6 +59,9 @@ func (c *Core) held(o *object) {
 		return
 	}
 	c.holdBy(o, c.from)
+	if c.from.draining && o.needed() {
+		c.emit(&CopyHere{Source: c.source(o)})
+	}
 }
 
 func (c *Core) holdBy(o *object, p *peer) {

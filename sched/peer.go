@@ -65,6 +65,7 @@ func (c *Core) topologyChanged() {
 	c.topology++
 	for _, cl := range c.ready {
 		cl.blockedSince = time.Time{}
+		cl.nextSeek, cl.seekWait = time.Time{}, 0
 	}
 }
 

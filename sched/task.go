@@ -60,6 +60,8 @@ type class struct {
 	peers       []*peer
 	placedHere  int
 	seekTimed   bool
+	nextSeek    time.Time
+	seekWait    time.Duration
 	aheadListed bool
 }
 

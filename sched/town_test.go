@@ -1,0 +1,336 @@
+package sched
+
+import (
+	"container/heap"
+	"fmt"
+	"testing"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// town is some cores that hear each other, in virtual time, with fake workers.
+type town struct {
+	t     testing.TB
+	now   time.Time
+	q     eventHeap
+	seq   int
+	sites []*site
+	lag   time.Duration
+	kinds map[string]*kind
+	sent  map[string]int // messages by type
+	runs  map[raygo.TaskID]int
+	where map[raygo.TaskID]*site
+}
+
+// kind is what tasks of a function do.
+type kind struct {
+	run   time.Duration
+	big   uint64 // bytes of a stored result, 0: inline
+	fails func(n int) bool
+}
+
+type site struct {
+	tw      *town
+	id      string
+	tag     uint32
+	c       *Core
+	dead    bool
+	nextP   uint32
+	job     raygo.JobID
+	driver  raygo.ProcID
+	seq     uint32
+	names   map[ClassID]string
+	nextC   ClassID
+	procs   map[WorkerID]raygo.ProcID
+	store   map[raygo.ObjectID]bool
+	values  map[raygo.ObjectID]Value
+	fetched int
+	alarm   time.Time
+	ran     int
+	gen     int
+}
+
+type occasion struct {
+	at  time.Time
+	seq int
+	do  func()
+}
+type eventHeap []occasion
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at.Before(h[j].at) || h[i].at.Equal(h[j].at) && h[i].seq < h[j].seq
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(occasion)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
+
+func newTown(t testing.TB, n int, cpus float64) *town {
+	tw := &town{t: t, now: time.Unix(1000, 0), lag: 200 * time.Microsecond, kinds: map[string]*kind{}, sent: map[string]int{}, runs: map[raygo.TaskID]int{}, where: map[raygo.TaskID]*site{}}
+	for i := range n {
+		tw.add(fmt.Sprintf("p%d", i), cpus, nil)
+	}
+	return tw
+}
+
+func (tw *town) add(id string, cpus float64, labels map[string]string, more ...func(*Config)) *site {
+	cfg := Config{Self: id, Seed: uint64(len(tw.sites) + 1), Resources: Resources{CPU: q(cpus), Memory: 1 << 30}, Labels: labels}
+	for _, f := range more {
+		f(&cfg)
+	}
+	s := &site{
+		tw: tw, id: id, tag: uint32(len(tw.sites) + 1), c: New(cfg), names: map[ClassID]string{}, procs: map[WorkerID]raygo.ProcID{},
+		store: map[raygo.ObjectID]bool{}, values: map[raygo.ObjectID]Value{},
+	}
+	for _, o := range tw.sites {
+		if !o.dead {
+			o.step(s.up(cfg))
+			s.step(o.up(o.c.cfg))
+		}
+	}
+	tw.sites = append(tw.sites, s)
+	return s
+}
+
+func (s *site) up(cfg Config) *PeerUp {
+	totals := map[string]raygo.Quantity{raygo.CPU: cfg.Resources.CPU, raygo.Memory: raygo.Quantity(cfg.Resources.Memory), raygo.GPU: q(float64(len(cfg.Resources.GPUIDs)))}
+	for k, v := range cfg.Resources.Custom {
+		totals[k] = v
+	}
+	return &PeerUp{Peer: s.id, Tag: s.tag, Totals: totals, Labels: cfg.Labels}
+}
+
+func (tw *town) site(id string) *site {
+	for _, s := range tw.sites {
+		if s.id == id && !s.dead {
+			return s
+		}
+	}
+	return nil
+}
+
+func (tw *town) after(d time.Duration, do func()) {
+	tw.seq++
+	heap.Push(&tw.q, occasion{tw.now.Add(d), tw.seq, do})
+}
+
+// run lets time pass until nothing is left to do or until the limit.
+func (tw *town) run(limit time.Duration) {
+	end := tw.now.Add(limit)
+	for len(tw.q) > 0 && !tw.q[0].at.After(end) {
+		o := heap.Pop(&tw.q).(occasion)
+		tw.now = o.at
+		o.do()
+	}
+	tw.now = end
+}
+
+// kill ends a site; the others hear of it after a while.
+func (tw *town) kill(s *site) {
+	s.dead = true
+	s.gen++
+	for _, o := range tw.sites {
+		if o != s && !o.dead {
+			tw.after(time.Second, func() {
+				if !o.dead {
+					o.step(&PeerDown{Peer: s.id, Reason: "killed"})
+				}
+			})
+		}
+	}
+}
+
+func (s *site) step(ev Event) {
+	if s.dead {
+		return
+	}
+	tw := s.tw
+	effects := append([]Effect(nil), s.c.Step(tw.now, ev)...)
+	if err := s.c.Check(); err != nil {
+		tw.t.Fatalf("%s after %T: %v", s.id, ev, err)
+	}
+	for _, e := range effects {
+		s.carry(e)
+	}
+	if next := s.c.Next(); !next.IsZero() && (s.alarm.IsZero() || next.Before(s.alarm)) {
+		s.alarm = next
+		tw.after(max(0, next.Sub(tw.now)), func() {
+			if s.alarm.Equal(next) {
+				s.alarm = time.Time{}
+				s.step(&Tick{})
+			}
+		})
+	}
+}
+
+func (s *site) carry(e Effect) {
+	tw := s.tw
+	switch e := e.(type) {
+	case *Send:
+		tw.sent[fmt.Sprintf("%T", e.Msg)]++
+		tw.after(tw.lag, func() {
+			if o := tw.site(e.To); o != nil && !s.dead {
+				o.step(&Received{From: s.id, Msg: e.Msg})
+			}
+		})
+	case *JobOpened:
+		tw.after(0, func() { s.step(&ProgramHere{Job: e.Job}) })
+	case *ClassKnown:
+		s.names[e.Class] = string(e.Def)
+	case *StartWorker:
+		s.nextP++
+		p := raygo.ProcID(uint64(s.tag)<<32 | uint64(s.nextP))
+		s.procs[e.Worker] = p
+		tw.after(time.Millisecond, func() { s.step(&WorkerStarted{Worker: e.Worker, Proc: p, PID: int(s.nextP)}) })
+	case *StopWorker:
+		tw.after(0, func() { s.step(&WorkerGone{Worker: e.Worker, Reason: "stopped"}) })
+	case *Fetch:
+		s.fetch(e)
+	case *Execute:
+		s.execute(e)
+	case *Notify:
+		s.told(e)
+	case *Delete:
+		delete(s.store, e.Object)
+	case *CopyHere:
+		tw.after(time.Millisecond, func() {
+			s.store[e.Source.Object] = true
+			s.step(&Copied{Object: e.Source.Object})
+		})
+	}
+}
+
+func (s *site) fetch(e *Fetch) {
+	var missing []raygo.ObjectID
+	denied := map[string]bool{}
+	for _, id := range e.Objects {
+		found := s.store[id]
+		for _, src := range e.Sources {
+			if src.Object != id {
+				continue
+			}
+			for _, h := range src.Holders {
+				if o := s.tw.site(h); o != nil && o.store[id] {
+					found = true
+				} else {
+					denied[h] = true
+				}
+			}
+		}
+		if !found {
+			missing = append(missing, id)
+		}
+	}
+	s.tw.after(time.Millisecond, func() {
+		if len(missing) > 0 {
+			ev := &ArgsFailed{Task: e.Task, Award: e.Award, Missing: missing}
+			for h := range denied {
+				ev.Denied = append(ev.Denied, h)
+			}
+			s.step(ev)
+			return
+		}
+		for _, id := range e.Objects {
+			if !s.store[id] {
+				s.store[id] = true
+				s.fetched++
+				s.step(&Copied{Object: id})
+			}
+		}
+		s.step(&ArgsReady{Task: e.Task, Award: e.Award})
+	})
+}
+
+func (s *site) execute(e *Execute) {
+	tw := s.tw
+	tw.runs[e.Task]++
+	tw.where[e.Task] = s
+	s.ran++
+	k := tw.kinds[s.names[e.Class]]
+	if k == nil {
+		tw.t.Fatalf("%s: class %d is unknown", s.id, e.Class)
+	}
+	tw.after(k.run, func() {
+		v := Value{Kind: Inline, Bytes: e.Args}
+		if k.big > 0 && !s.dead {
+			id := e.Task.Object(0)
+			s.store[id] = true
+			v = Value{Kind: Stored, Size: k.big, Store: id}
+		}
+		s.step(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Run: k.run, Outcomes: []Outcome{{Value: v}}})
+	})
+}
+
+func (s *site) told(n *Notify) {
+	if n.Value.Kind != Stored || s.store[n.Value.Store] {
+		s.values[n.Object] = n.Value
+		return
+	}
+	if n.Source == nil {
+		s.tw.t.Fatalf("%s is told of %s, which is not here, and not where it is", s.id, n.Object)
+	}
+	var denied []string
+	for _, h := range n.Source.Holders {
+		if o := s.tw.site(h); o != nil && o.store[n.Value.Store] {
+			s.values[n.Object] = n.Value
+			return
+		}
+		denied = append(denied, h)
+	}
+	if n.Wanted {
+		s.tw.after(time.Millisecond, func() {
+			s.step(&FetchLost{Proc: n.Proc, Object: n.Object, Mode: n.Mode, Denied: denied})
+		})
+	}
+}
+
+// start makes a job with a driver at the site.
+func (s *site) start() *site {
+	s.nextP++
+	s.job, s.driver = raygo.JobID{byte(s.tag)}, raygo.ProcID(uint64(s.tag)<<32|uint64(s.nextP))
+	s.step(&JobStarted{Job: s.job, Driver: s.driver})
+	return s
+}
+
+func (s *site) define(name string, k *kind, o raygo.Options) ClassID {
+	s.nextC++
+	s.tw.kinds[name] = k
+	s.names[s.nextC] = name
+	s.step(&ClassDefined{Class: s.nextC, Job: s.job, Function: name, Options: o, Def: []byte(name)})
+	return s.nextC
+}
+
+func (s *site) submit(cl ClassID, deps ...raygo.ObjectID) raygo.ObjectID {
+	s.seq++
+	id := raygo.NewTaskID(s.job, s.driver, s.seq)
+	s.step(&Submit{Task: id, Class: cl, Proc: s.driver, Args: []byte{byte(s.seq)}, Deps: deps})
+	return id.Object(0)
+}
+
+func (s *site) want(ids ...raygo.ObjectID) {
+	for _, id := range ids {
+		delete(s.values, id)
+	}
+	s.step(&Want{Proc: s.driver, Objects: ids})
+}
+
+func (tw *town) counts() (n []int) {
+	for _, s := range tw.sites {
+		n = append(n, s.ran)
+	}
+	return n
+}
+
+func (tw *town) messages() int {
+	n := 0
+	for _, k := range tw.sent {
+		n += k
+	}
+	return n
+}
