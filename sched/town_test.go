@@ -25,9 +25,9 @@ type town struct {
 
 // kind is what tasks of a function do.
 type kind struct {
-	run   time.Duration
-	big   uint64 // bytes of a stored result, 0: inline
-	fails func(n int) bool
+	run time.Duration
+	big uint64                    // bytes of a stored result, 0: inline
+	do  func(s *site, e *Execute) // in place of a result after run
 }
 
 type site struct {
@@ -45,6 +45,13 @@ type site struct {
 	procs   map[WorkerID]raygo.ProcID
 	store   map[raygo.ObjectID]bool
 	values  map[raygo.ObjectID]Value
+	execs   map[raygo.TaskID]*Execute
+	waits   map[raygo.ObjectID]func(Value) // of workers
+	outcome map[uint32]CancelOutcome
+	streams map[raygo.TaskID]*StreamState
+	credits map[raygo.TaskID]uint32
+	resumes map[raygo.TaskID]func()
+	queues  map[WorkerID][]*Execute
 	fetched int
 	alarm   time.Time
 	ran     int
@@ -86,7 +93,8 @@ func (tw *town) add(id string, cpus float64, labels map[string]string, more ...f
 	}
 	s := &site{
 		tw: tw, id: id, tag: uint32(len(tw.sites) + 1), c: New(cfg), names: map[ClassID]string{}, procs: map[WorkerID]raygo.ProcID{},
-		store: map[raygo.ObjectID]bool{}, values: map[raygo.ObjectID]Value{},
+		store: map[raygo.ObjectID]bool{}, values: map[raygo.ObjectID]Value{}, execs: map[raygo.TaskID]*Execute{}, waits: map[raygo.ObjectID]func(Value){},
+		outcome: map[uint32]CancelOutcome{}, streams: map[raygo.TaskID]*StreamState{}, credits: map[raygo.TaskID]uint32{}, resumes: map[raygo.TaskID]func(){}, queues: map[WorkerID][]*Execute{},
 	}
 	for _, o := range tw.sites {
 		if !o.dead {
@@ -189,6 +197,7 @@ func (s *site) carry(e Effect) {
 		s.procs[e.Worker] = p
 		tw.after(time.Millisecond, func() { s.step(&WorkerStarted{Worker: e.Worker, Proc: p, PID: int(s.nextP)}) })
 	case *StopWorker:
+		delete(s.queues, e.Worker)
 		tw.after(0, func() { s.step(&WorkerGone{Worker: e.Worker, Reason: "stopped"}) })
 	case *Fetch:
 		s.fetch(e)
@@ -196,6 +205,31 @@ func (s *site) carry(e Effect) {
 		s.execute(e)
 	case *Notify:
 		s.told(e)
+	case *Stop:
+		if x := s.execs[e.Task]; x != nil {
+			tw.after(time.Millisecond, func() {
+				s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Status: StatusCancelled})
+			})
+		}
+	case *Cancelled:
+		s.outcome[e.Request] = e.Outcome
+	case *StreamState:
+		s.streams[e.Task] = e
+	case *Credit:
+		s.credits[e.Task] = e.N
+	case *Resume:
+		s.resume(e)
+	case *Recall:
+		tw.after(0, func() {
+			ev := &Returned{Worker: e.Worker}
+			if q := s.queues[e.Worker]; len(q) > 1 { // the first has begun
+				for _, x := range q[1:] {
+					ev.Tasks = append(ev.Tasks, Mark{Task: x.Task, Award: x.Award})
+				}
+				s.queues[e.Worker] = q[:1:1]
+			}
+			s.step(ev)
+		})
 	case *Delete:
 		delete(s.store, e.Object)
 	case *CopyHere:
@@ -247,7 +281,40 @@ func (s *site) fetch(e *Fetch) {
 	})
 }
 
+// execute queues a task at its worker, which does one at a time.
 func (s *site) execute(e *Execute) {
+	s.queues[e.Worker] = append(s.queues[e.Worker], e)
+	if len(s.queues[e.Worker]) == 1 {
+		s.begin(e)
+	}
+}
+
+// over ends the task that a worker does and begins the next.
+func (s *site) over(r *Result) {
+	q := s.queues[r.Worker]
+	if len(q) == 0 || q[0].Task != r.Task || q[0].Award != r.Award {
+		return
+	}
+	s.queues[r.Worker] = q[1:]
+	var next *Execute
+	if len(q) > 1 {
+		next = q[1]
+	}
+	s.step(r)
+	if left := s.queues[r.Worker]; next != nil && len(left) > 0 && left[0] == next {
+		s.begin(next)
+	}
+}
+
+func (s *site) begin(e *Execute) {
+	s.tw.after(0, func() {
+		if q := s.queues[e.Worker]; len(q) > 0 && q[0] == e {
+			s.do(e)
+		}
+	})
+}
+
+func (s *site) do(e *Execute) {
 	tw := s.tw
 	tw.runs[e.Task]++
 	tw.where[e.Task] = s
@@ -256,6 +323,11 @@ func (s *site) execute(e *Execute) {
 	if k == nil {
 		tw.t.Fatalf("%s: class %d is unknown", s.id, e.Class)
 	}
+	s.execs[e.Task] = e
+	if k.do != nil {
+		k.do(s, e)
+		return
+	}
 	tw.after(k.run, func() {
 		v := Value{Kind: Inline, Bytes: e.Args}
 		if k.big > 0 && !s.dead {
@@ -263,11 +335,43 @@ func (s *site) execute(e *Execute) {
 			s.store[id] = true
 			v = Value{Kind: Stored, Size: k.big, Store: id}
 		}
-		s.step(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Run: k.run, Outcomes: []Outcome{{Value: v}}})
+		s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Run: k.run, Outcomes: []Outcome{{Value: v}}})
 	})
 }
 
+// await has a worker's task wait for objects: it blocks, and goes on with then.
+func (s *site) await(e *Execute, ids []raygo.ObjectID, then func()) {
+	left := len(ids)
+	for _, id := range ids {
+		s.waits[id] = func(Value) {
+			if left--; left == 0 {
+				s.resumes[e.Task] = then
+				s.step(&Unblocked{Worker: e.Worker, Task: e.Task, Award: e.Award})
+			}
+		}
+	}
+	s.queues[e.Worker] = s.queues[e.Worker][:1:1] // what was sent ahead is dropped
+	s.step(&Blocked{Worker: e.Worker, Task: e.Task, Award: e.Award})
+	s.step(&Want{Proc: s.procs[e.Worker], Objects: ids})
+}
+
+func (s *site) resume(e *Resume) {
+	if then := s.resumes[e.Task]; then != nil {
+		delete(s.resumes, e.Task)
+		s.tw.after(0, then)
+	}
+}
+
+func (s *site) finish(e *Execute, v Value) {
+	s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Run: time.Millisecond, Outcomes: []Outcome{{Value: v}}})
+}
+
 func (s *site) told(n *Notify) {
+	if f := s.waits[n.Object]; f != nil && n.Wanted {
+		delete(s.waits, n.Object)
+		f(n.Value)
+		return
+	}
 	if n.Value.Kind != Stored || s.store[n.Value.Store] {
 		s.values[n.Object] = n.Value
 		return

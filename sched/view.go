@@ -26,6 +26,8 @@ type TaskView struct {
 	NoEvents bool
 	Demand   map[string]float64
 	Reason   string
+	Peer     string // the peer that has it, "" for this one or none
+	Foreign  bool   // another peer's task
 }
 
 // Tasks calls f for each unfinished task until f returns false. The order is
@@ -68,6 +70,10 @@ func (c *Core) view(t *task) TaskView {
 		ID: t.id, Parent: t.parentID, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt,
 		Depth: int(t.depth), State: t.state, Created: when(t.created), NoEvents: t.class.opts.NoEvents,
 	}
+	v.Foreign = t.foreign != nil
+	if t.at != nil {
+		v.Peer = t.at.id
+	}
 	if t.worker != nil {
 		v.PID, v.Worker = t.worker.pid, t.worker.id
 		if t.state >= raygo.Running {
@@ -79,6 +85,9 @@ func (c *Core) view(t *task) TaskView {
 
 // why says in a sentence why a task is where it is.
 func (c *Core) why(t *task) string {
+	if t.at != nil {
+		return "peer " + t.at.id + " has it"
+	}
 	switch t.state {
 	case raygo.PendingArgsAvail:
 		return fmt.Sprintf("it waits for %d argument(s) that do not have a value yet", t.waiting)
@@ -92,7 +101,7 @@ func (c *Core) why(t *task) string {
 	case raygo.SubmittedToWorker:
 		return fmt.Sprintf("it was sent ahead to worker %d, which still runs the task before it", t.worker.pid)
 	default:
-		return fmt.Sprintf("it runs on this peer, in worker %d: the only peer, with its resources free", t.worker.pid)
+		return fmt.Sprintf("it runs on this peer, in worker %d", t.worker.pid)
 	}
 }
 
@@ -104,6 +113,10 @@ func (c *Core) whyPending(t *task) string {
 		}
 	}
 	switch ok, short := c.led.fits(&cl.demand); {
+	case c.shared(cl) && cl.round2 != nil:
+		return fmt.Sprintf("%d peer(s) were asked for room and have not all answered", cl.round2.asked)
+	case c.shared(cl):
+		return fmt.Sprintf("none of the %d peer(s) that could run it has room; what falls free is offered", len(c.feasible(cl)))
 	case cl.refused != "":
 		return "infeasible: " + cl.refused
 	case !ok:
