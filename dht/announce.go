@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
@@ -28,7 +27,7 @@ const (
 type announcer struct {
 	d    *DHT
 	wake chan struct{} // something is due earlier than run thinks
-	met  chan struct{} // a peer connected
+	met  chan struct{} // there are more peers in the table, or fewer
 
 	mu       sync.Mutex
 	closed   bool
@@ -147,14 +146,11 @@ func (a *announcer) len() (held, queued int) {
 
 // run says what is due, batch after batch, until ctx ends.
 func (a *announcer) run(ctx context.Context) {
-	notify := &network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { poke(a.met) }}
-	a.d.cfg.Host.Network().Notify(notify)
-	defer a.d.cfg.Host.Network().StopNotify(notify)
 	alone := aloneFirst
 	for {
 		wait := a.next(time.Now())
 		if a.d.kad.RoutingTable().Size() == 0 {
-			// Nobody to tell. Whoever connects is in the table a moment later.
+			// Nobody to tell, until stayIn finds somebody.
 			wait, alone = alone, min(2*alone, retryLast)
 		} else {
 			alone = aloneFirst

@@ -6,31 +6,55 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
-	joinFirst   = 200 * time.Millisecond // how soon a peer without others dials members again
-	joinLast    = 5 * time.Second
-	joinTimeout = 3 * time.Second // for one dial
-	joinAtOnce  = 3               // members dialled at the same time
-	look        = 5 * time.Second // between looks at the routing table
+	joinFirst   = 200 * time.Millisecond // how soon a peer with few others looks for more
+	joinLast    = 5 * time.Second        // and how seldom, when it has none
+	joinTimeout = 3 * time.Second        // for one dial
+	joinAtOnce  = 3                      // members dialled at the same time
+	settled     = 50 * time.Millisecond  // from a connection to its peer's place in the table
+	fewLast     = time.Minute            // how seldom a peer with some, but few, looks for more
 )
 
-// stayIn finds back into the table from being alone, which kad-dht by itself
-// tries every two minutes, and keeps the table in line with who is alive.
+// stayIn finds others, and back from being alone, and keeps the table in line
+// with who is alive. kad-dht looks around when it starts and then after two to
+// five minutes, so that two peers that joined through a third at the same time
+// would not hear of each other until then.
 func (d *DHT) stayIn(ctx context.Context) {
-	backoff := joinFirst
+	met := make(chan struct{}, 1)
+	notify := &network.NotifyBundle{ConnectedF: func(network.Network, network.Conn) { poke(met) }}
+	d.cfg.Host.Network().Notify(notify)
+	defer d.cfg.Host.Network().StopNotify(notify)
+	backoff, look, before := joinFirst, time.Now(), 0
 	for {
 		d.tend()
-		wait := look
-		if d.kad.RoutingTable().Size() == 0 {
-			d.dial(ctx)
-			wait, backoff = jitter(backoff), min(2*backoff, joinLast)
-		} else {
-			backoff = joinFirst
+		size := d.kad.RoutingTable().Size()
+		if size != before {
+			backoff, look = joinFirst, time.Now().Add(joinFirst)
+			poke(d.announce.met)
 		}
-		if sleep(ctx, wait, nil, nil) == stopped {
+		before = size
+		if size < d.cfg.bucket() && !time.Now().Before(look) {
+			d.dial(ctx)
+			d.kad.RefreshRoutingTable()
+			backoff = min(2*backoff, fewLast)
+			if d.kad.RoutingTable().Size() == 0 {
+				backoff = min(backoff, joinLast)
+			}
+			look = time.Now().Add(jitter(backoff))
+		}
+		wait := joinLast // between looks at who is alive
+		if size < d.cfg.bucket() {
+			wait = min(wait, max(time.Until(look), joinFirst))
+		}
+		why := sleep(ctx, wait, nil, met)
+		if why == company { // whoever it is, is known a few messages later
+			why = sleep(ctx, settled, nil, nil)
+		}
+		if why == stopped {
 			return
 		}
 	}
@@ -62,14 +86,14 @@ func (d *DHT) tend() {
 	}
 }
 
-// dial connects to a few members at random.
+// dial connects to a few of the members that are not in the table, at random.
 func (d *DHT) dial(ctx context.Context) {
 	all := d.cfg.Members()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	var wg sync.WaitGroup
 	n := 0
 	for _, m := range all {
-		if m.ID == d.self || len(m.Addrs) == 0 || !d.cfg.Alive(m.ID) || n == joinAtOnce {
+		if m.ID == d.self || len(m.Addrs) == 0 || n == joinAtOnce || !d.cfg.Alive(m.ID) || d.kad.RoutingTable().Find(m.ID) != "" {
 			continue
 		}
 		n++

@@ -138,17 +138,20 @@ func (d *DHT) explore(ctx context.Context, e *entry) region {
 	if err != nil {
 		d.cfg.Logger.Debug("lookup of where a record belongs", "err", err)
 	}
-	r := region{at: e.at, peers: d.living(found)}
 	if len(found) == 0 || err != nil {
-		r.prefix = 256
-		return r
+		return region{at: e.at, peers: d.living(found), prefix: 256}
 	}
+	return around(e.at, found, d.living(slices.Clone(found)))
+}
+
+// around is the region of a key whose closest peers, dead ones too, are found.
+func around(at [32]byte, found, living []peer.ID) region {
+	r := region{at: at, peers: living, prefix: 256}
 	shared := make([]int, len(found))
 	for i, p := range found {
-		place := sha256.Sum256([]byte(p))
-		shared[i] = common(place, e.at)
+		shared[i] = common(sha256.Sum256([]byte(p)), at)
+		r.prefix = min(r.prefix, shared[i])
 	}
-	r.prefix = slices.Min(shared)
 	for _, n := range shared {
 		if n > r.prefix {
 			r.inside++
