@@ -14,6 +14,8 @@ import (
 const (
 	askAtMost     = 64                     // peers in one call for bids
 	askAll        = 32                     // below so many peers all are asked
+	askLeast      = 4                      // of many peers, at least so many
+	askSurplus    = 1.3                    // slots asked for above the need, by what peers usually offer
 	askHolders    = 3                      // peers asked for the argument bytes they hold
 	answerFirst   = 20 * time.Millisecond  // the usual answer time before one was seen
 	answerLeast   = 5 * time.Millisecond   // bounds of how long bids are waited for
@@ -35,9 +37,11 @@ type seat struct {
 	lease    int       // slots kept from tasks that ended
 	until    time.Time // lease is counted on
 	stands   time.Time // a call stands there until
-	wanting  int       // slots that it still asks for: the peer is full while it does
+	brief    bool
+	wanting  int // slots that it still asks for: the peer is full while it does
 	running  int
 	sent     uint64 // tasks assigned, in all
+	used     time.Time
 	inflight int
 	placed   int // tasks assigned since the class last had none waiting
 	recalled bool
@@ -175,13 +179,17 @@ func (c *Core) seek(cl *class) {
 		r.want = maxWant // who has room for most is to be known
 	}
 	cl.round2 = r
+	brief := len(c.peers) >= askAll && cl.seekWait == 0 // of many peers others are asked rather than waited for
 	h := cl.queue.head()
 	for _, p := range ask {
 		s := c.seatAt(cl, p)
-		s.stands, s.wanting = c.now.Add(standFor), r.want
+		s.stands, s.wanting, s.brief = c.now.Add(standFor), r.want, brief
+		if brief {
+			s.stands = c.now.Add(2 * briefFor)
+		}
 		r.from[p] = true
 		c.introduce(p, cl)
-		c.send(p, &Call{Round: r.id, Class: cl.id, Want: r.want, Depth: h.depth})
+		c.send(p, &Call{Round: r.id, Class: cl.id, Want: r.want, Depth: h.depth, Quiet: len(c.peers) >= askAll, Brief: brief})
 	}
 	wait := min(max(2*c.answerTime, answerLeast), answerMost)
 	c.after(wait, timer{kind: timerRound, class: cl, mark: uint32(r.id)})
@@ -219,8 +227,11 @@ func (c *Core) unasked(cl *class) []*peer {
 // sample chooses whom to ask: all of few; of many those that hold most of the
 // head's arguments and a random rest.
 func (c *Core) sample(cl *class, ask []*peer) []*peer {
-	limit := min(askAtMost, 2*cl.queue.n)
-	if len(c.peers) < askAll || len(ask) <= limit {
+	if len(c.peers) < askAll {
+		return ask
+	}
+	limit := min(askAtMost, 2*cl.queue.n, max(askLeast, int(askSurplus*float64(cl.queue.n)/max(c.offers, 0.5))))
+	if len(ask) <= limit {
 		return ask
 	}
 	var picked []*peer
@@ -238,11 +249,23 @@ func (c *Core) sample(cl *class, ask []*peer) []*peer {
 		}
 		picked = append(picked, best)
 	}
-	for i := 0; len(picked) < limit && i < len(ask); i++ {
+	// Where the class ran lately there are workers for it: up to half of those
+	// asked.
+	chosen := make(map[*peer]bool, limit)
+	for _, p := range picked {
+		chosen[p] = true
+	}
+	for i := range ask {
 		k := i + c.rng.IntN(len(ask)-i)
 		ask[i], ask[k] = ask[k], ask[i]
-		if !slices.Contains(picked[:min(len(picked), askHolders)], ask[i]) {
-			picked = append(picked, ask[i])
+		p := ask[i]
+		if s := cl.seats[p]; len(picked) < limit*3/4 && !chosen[p] && s != nil && c.now.Sub(s.used) < idleOverLimit {
+			picked, chosen[p] = append(picked, p), true
+		}
+	}
+	for _, p := range ask {
+		if len(picked) < limit && !chosen[p] {
+			picked = append(picked, p)
 		}
 	}
 	return picked
@@ -290,11 +313,18 @@ func (c *Core) roundMayEnd(cl *class) {
 func (c *Core) endRound(cl *class) {
 	r := cl.round2
 	cl.round2 = nil
+	if r.asked > 0 && len(c.peers) >= askAll {
+		c.offers += (float64(r.offered)/float64(r.asked) - c.offers) / 8
+	}
 	if r.offered >= min(r.want, cl.queue.n) {
 		cl.seekWait = 0
 		return
 	}
-	cl.seekWait = min(max(2*cl.seekWait, seekFirst), seekMost)
+	limit := seekMost
+	if cl.mean > 0 {
+		limit = min(max(cl.mean/8, seekFirst), seekMost)
+	}
+	cl.seekWait = min(max(2*cl.seekWait, seekFirst/2), limit)
 	cl.nextSeek = c.now.Add(cl.seekWait/2 + time.Duration(c.rng.Int64N(int64(cl.seekWait))))
 }
 
@@ -429,6 +459,7 @@ func (c *Core) assign(s *seat, t *task) {
 	t.startedAt = c.now.UnixNano()
 	p.running[t.id] = t
 	s.sent++
+	s.used = c.now
 	s.inflight++
 	s.placed++
 	vs, stored := c.values(t)
@@ -457,7 +488,11 @@ func (c *Core) assign(s *seat, t *task) {
 func (c *Core) flushSeats() {
 	for _, s := range c.assigning {
 		if len(s.batch) > 0 && !s.peer.down && !s.class.job.ended {
-			c.send(s.peer, &Assign{Class: s.class.id, Tasks: s.batch, More: true})
+			more := s.class.queue.n > 0
+			if !more {
+				s.wanting = 0
+			}
+			c.send(s.peer, &Assign{Class: s.class.id, Tasks: s.batch, More: more})
 		}
 		s.batch = nil
 	}
@@ -467,10 +502,12 @@ func (c *Core) flushSeats() {
 		if cl.job.ended || cl.round2 != nil {
 			continue
 		}
+		if cl.queue.n == 0 {
+			c.callOff(cl)
+		}
 		cl.open = slices.DeleteFunc(cl.open, func(s *seat) bool {
 			if s.offered > 0 && (cl.queue.n == 0 || s.free(c.now) > cl.queue.n && !cl.patient()) {
-				s.offered = 0
-				s.wanting = 0
+				s.offered, s.wanting = 0, 0
 				c.send(s.peer, &Free{Class: cl.id})
 			}
 			s.open = s.offered+s.lease > 0
@@ -479,4 +516,21 @@ func (c *Core) flushSeats() {
 	}
 	clear(c.openSeats)
 	c.openSeats = c.openSeats[:0]
+}
+
+// callOff ends the calls of a class that stand at peers, when nothing waits any
+// more: it is one message now or two later.
+func (c *Core) callOff(cl *class) {
+	if len(c.peers) < askAll {
+		return
+	}
+	for _, p := range cl.peers {
+		s := cl.seats[p]
+		if s == nil || s.wanting <= 0 || s.offered > 0 {
+			continue
+		}
+		if s.wanting = 0; c.now.Before(s.stands) && !s.brief {
+			c.send(p, &Free{Class: cl.id})
+		}
+	}
 }

@@ -85,6 +85,7 @@ type Core struct {
 	openSeats  []*class // with offers that may be of no use
 	aheads     []*class // with tasks sent ahead to other peers
 	rounds     uint64
+	offers     float64       // slots that a peer which is asked offers, usually
 	answerTime time.Duration // that bids usually take
 	nextClass  ClassID
 	storeUsed  float64
@@ -145,7 +146,7 @@ func New(cfg Config) *Core {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0x7261_7967_6f)), led: newLedger(cfg.Resources),
 		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
 		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, cancels: map[*task][]*Cancel{},
-		peers: map[string]*peer{}, topology: 1, answerTime: answerFirst, decisions: map[raygo.TaskID]*Decision{},
+		peers: map[string]*peer{}, topology: 1, answerTime: answerFirst, offers: 1, decisions: map[raygo.TaskID]*Decision{},
 	}
 }
 

@@ -56,7 +56,7 @@ func (c *Core) assigned(from *peer, m *Assign) {
 		}
 	}
 	if cl != nil && cl.job.owner == from {
-		if cl.more = m.More; !m.More {
+		if !m.More {
 			cl.want = 0
 		}
 	}

@@ -14,6 +14,7 @@ import (
 // Times of the protocol between owner and executor.
 const (
 	standFor    = 2 * time.Second        // a call for bids is kept so long
+	briefFor    = 10 * time.Millisecond  // one that the owner would rather repeat elsewhere
 	reserveFor  = 2 * time.Second        // an offered slot is held so long for its owner
 	leaseIdle   = 100 * time.Millisecond // a slot whose task ended is kept so long for the owner's next
 	leaseTurn   = 100 * time.Millisecond // an owner keeps its slots so long while others wait
@@ -29,13 +30,17 @@ func (c *Core) called(from *peer, m *Call) {
 		return
 	}
 	cl.round, cl.callDepth = m.Round, m.Depth
-	cl.mustBid = true
-	c.bidding = append(c.bidding, cl)
+	if cl.mustBid = !m.Quiet || c.whyNoBid(cl) != ""; cl.mustBid {
+		c.bidding = append(c.bidding, cl)
+	}
 	if c.draining || cl.refused != "" || m.Want <= 0 {
 		cl.want = 0
 		return
 	}
 	cl.want, cl.callUntil = min(m.Want, maxWant), c.now.Add(standFor)
+	if m.Brief {
+		cl.callUntil = c.now.Add(briefFor)
+	}
 	c.list(cl)
 }
 
@@ -174,7 +179,7 @@ func (c *Core) hasSlot(cl *class) (bool, string) {
 // keep holds a slot whose task ended for the owner's next one, if nobody else
 // waits for it or the owner's turn is not over.
 func (c *Core) keep(cl *class, g *grant) bool {
-	if cl.job.owner == nil || cl.job.ended || !g.held || g.cpu != cl.demand.cpu || !cl.more || cl.queue.n > 0 || c.draining || cl.opts.MaxCalls > 0 {
+	if cl.job.owner == nil || cl.job.ended || !g.held || g.cpu != cl.demand.cpu || cl.queue.n > 0 || c.draining || cl.opts.MaxCalls > 0 {
 		return false
 	}
 	for _, o := range c.ready {

@@ -41,6 +41,8 @@ type Call struct {
 	Class ClassID `cbor:"2,keyasint"`
 	Want  int     `cbor:"3,keyasint"`
 	Depth int32   `cbor:"4,keyasint,omitempty"`
+	Quiet bool    `cbor:"5,keyasint,omitempty"` // no answer is wanted before there are slots
+	Brief bool    `cbor:"6,keyasint,omitempty"` // it stands for briefFor only
 }
 
 // Bid offers slots, which are reserved for a while, or says why there are none.
@@ -56,8 +58,8 @@ type Bid struct {
 	Reason  string        `cbor:"9,keyasint,omitempty"`
 }
 
-// Assign hands tasks to an executor. More says that others would follow into
-// slots that fall free.
+// Assign hands tasks to an executor. More says that others wait: the standing
+// call goes on.
 type Assign struct {
 	Class ClassID    `cbor:"1,keyasint"`
 	Tasks []Assigned `cbor:"2,keyasint"`

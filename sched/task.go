@@ -49,7 +49,6 @@ type class struct {
 	callDepth     int32
 	offer         int // reserved in this step
 	mustBid       bool
-	more          bool
 	seen          uint64
 
 	// At the owner.

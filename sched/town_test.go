@@ -11,16 +11,20 @@ import (
 
 // town is some cores that hear each other, in virtual time, with fake workers.
 type town struct {
-	t     testing.TB
-	now   time.Time
-	q     eventHeap
-	seq   int
-	sites []*site
-	lag   time.Duration
-	kinds map[string]*kind
-	sent  map[string]int // messages by type
-	runs  map[raygo.TaskID]int
-	where map[raygo.TaskID]*site
+	t      testing.TB
+	now    time.Time
+	q      eventHeap
+	seq    int
+	sites  []*site
+	lag    time.Duration
+	kinds  map[string]*kind
+	sent   map[string]int // messages by type
+	runs   map[raygo.TaskID]int
+	where  map[raygo.TaskID]*site
+	byID   map[string]*site
+	quick  bool // do not check the laws after each step
+	ranAt  func(raygo.TaskID)
+	onSend func(Message)
 }
 
 // kind is what tasks of a function do.
@@ -79,7 +83,7 @@ func (h *eventHeap) Pop() any {
 }
 
 func newTown(t testing.TB, n int, cpus float64) *town {
-	tw := &town{t: t, now: time.Unix(1000, 0), lag: 200 * time.Microsecond, kinds: map[string]*kind{}, sent: map[string]int{}, runs: map[raygo.TaskID]int{}, where: map[raygo.TaskID]*site{}}
+	tw := &town{t: t, now: time.Unix(1000, 0), lag: 200 * time.Microsecond, kinds: map[string]*kind{}, sent: map[string]int{}, runs: map[raygo.TaskID]int{}, where: map[raygo.TaskID]*site{}, byID: map[string]*site{}}
 	for i := range n {
 		tw.add(fmt.Sprintf("p%d", i), cpus, nil)
 	}
@@ -103,6 +107,7 @@ func (tw *town) add(id string, cpus float64, labels map[string]string, more ...f
 		}
 	}
 	tw.sites = append(tw.sites, s)
+	tw.byID[id] = s
 	return s
 }
 
@@ -115,10 +120,8 @@ func (s *site) up(cfg Config) *PeerUp {
 }
 
 func (tw *town) site(id string) *site {
-	for _, s := range tw.sites {
-		if s.id == id && !s.dead {
-			return s
-		}
+	if s := tw.byID[id]; s != nil && !s.dead {
+		return s
 	}
 	return nil
 }
@@ -160,8 +163,10 @@ func (s *site) step(ev Event) {
 	}
 	tw := s.tw
 	effects := append([]Effect(nil), s.c.Step(tw.now, ev)...)
-	if err := s.c.Check(); err != nil {
-		tw.t.Fatalf("%s after %T: %v", s.id, ev, err)
+	if !tw.quick {
+		if err := s.c.Check(); err != nil {
+			tw.t.Fatalf("%s after %T: %v", s.id, ev, err)
+		}
 	}
 	for _, e := range effects {
 		s.carry(e)
@@ -182,6 +187,9 @@ func (s *site) carry(e Effect) {
 	switch e := e.(type) {
 	case *Send:
 		tw.sent[fmt.Sprintf("%T", e.Msg)]++
+		if tw.onSend != nil {
+			tw.onSend(e.Msg)
+		}
 		tw.after(tw.lag, func() {
 			if o := tw.site(e.To); o != nil && !s.dead {
 				o.step(&Received{From: s.id, Msg: e.Msg})
@@ -317,6 +325,9 @@ func (s *site) begin(e *Execute) {
 func (s *site) do(e *Execute) {
 	tw := s.tw
 	tw.runs[e.Task]++
+	if tw.ranAt != nil {
+		tw.ranAt(e.Task)
+	}
 	tw.where[e.Task] = s
 	s.ran++
 	k := tw.kinds[s.names[e.Class]]
