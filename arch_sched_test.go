@@ -30,11 +30,13 @@ var seeded = []string{"New", "NewPCG", "Rand", "PCG", "Source"}
 // anyOrder are functions of the core that go over a map where order cannot be
 // seen, though the test below cannot tell: each with the reason.
 var anyOrder = map[string]string{
-	"Check":     "the check of the laws: whichever broken law is named first, the test has failed",
-	"checkRefs": "the same",
-	"Tasks":     "a query for lists, which sort; it changes nothing and makes no effects",
-	"Objects":   "the same",
-	"all":       "the order is its caller's affair, whose loops over it are checked",
+	"Check":       "the check of the laws: whichever broken law is named first, the test has failed",
+	"checkRefs":   "the same",
+	"checkLedger": "the same",
+	"suits":       "it reports whether all of them fit",
+	"Tasks":       "a query for lists, which sort; it changes nothing and makes no effects",
+	"Objects":     "the same",
+	"all":         "the order is its caller's affair, whose loops over it are checked",
 }
 
 // TestSchedIsPure holds the core to what replay needs: the same events give the
