@@ -87,15 +87,15 @@ func (c *Core) seekLater(cl *class) {
 	}
 }
 
-// unasked are the peers that are not known to be full, none if the class asked
-// too short a while ago.
+// unasked are the peers that are not known to be full and have offered nothing
+// that is still to be had, none if the class asked too short a while ago.
 func (c *Core) unasked(cl *class) []*peer {
 	if c.now.Before(cl.nextSeek) {
 		return nil
 	}
 	var ask []*peer
 	for _, p := range c.feasible(cl) {
-		if s := cl.seats[p]; s == nil || s.wanting <= 0 || !c.now.Before(s.stands) {
+		if s := cl.seats[p]; s == nil || s.free(c.now) == 0 && (s.wanting <= 0 || !c.now.Before(s.stands)) {
 			ask = append(ask, p)
 		}
 	}

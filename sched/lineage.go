@@ -107,12 +107,15 @@ func (c *Core) lostDep(t *task) bool {
 		if o == nil {
 			continue
 		}
+		if o.value.Kind == None { // it is being made again already
+			return true
+		}
 		if s := c.stored(o); o.value.Kind == Stored && (s == nil || s.lost()) {
 			return true
 		}
 		if o.value.Kind == Composite {
 			for i := range o.value.Parts {
-				if part := t.job.objects.get(id.Task().Object(i + 1)); part != nil && part.lost() {
+				if part := t.job.objects.get(id.Task().Object(i + 1)); part != nil && (part.lost() || part.value.Kind == None) {
 					return true
 				}
 			}
