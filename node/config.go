@@ -75,6 +75,25 @@ type Config struct {
 	// place of the machine. Default: the machine and its control groups.
 	MemoryProbe func() (total, available int64)
 
+	// Listen are the multiaddrs to listen on. Default: /ip4/127.0.0.1/tcp/0, and
+	// none with Private. Anything but loopback needs a membership.
+	Listen []string
+	// Announce are the multiaddrs to tell others in place of those listened on.
+	Announce []string
+	// Bootstrap are multiaddrs with /p2p/ID of peers to join.
+	Bootstrap []string
+	// ClusterKeyFile is the cluster's key: a peer that has it admits itself.
+	ClusterKeyFile string
+	// Join is an invite, swapped for a certificate kept in DataDir.
+	Join string
+	// Client makes a peer that offers nothing and owns the jobs of its
+	// programs: the bridge of a program to a cluster.
+	Client bool
+	// Alone turns the network off: a peer of this machine's programs only.
+	Alone bool
+	// QUIC, Relay, HolePunch and MDNS turn on what they say.
+	QUIC, Relay, HolePunch, MDNS bool
+
 	// Logger takes the peer's log. Default: discard.
 	Logger *slog.Logger
 }
