@@ -19,8 +19,14 @@ type fileSink struct {
 
 func (k *fileSink) path() string { return filepath.Join(k.dir, k.cid.String()) }
 
-func (k *fileSink) Open(_ context.Context, size uint64) error {
-	if st, err := os.Stat(k.path()); err == nil && st.Mode().IsRegular() && (size == 0 || uint64(st.Size()) == size) {
+// here tells before the size is known.
+func (k *fileSink) here() bool {
+	st, err := os.Stat(k.path())
+	return err == nil && st.Mode().IsRegular()
+}
+
+func (k *fileSink) Open(context.Context, uint64) error {
+	if k.here() {
 		return ErrPresent
 	}
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {

@@ -54,6 +54,7 @@ type member struct {
 	// dialed counts the streams that others opened to it.
 	dialed int
 	down   bool
+	delay  time.Duration // until a stream to it is open
 }
 
 func newWorld(t testing.TB) *world { return &world{t: t, peers: map[string]*member{}} }
@@ -117,8 +118,9 @@ func (w *world) dial(ctx context.Context, from, to string) (Stream, error) {
 		return nil, fmt.Errorf("%s does not answer", to)
 	}
 	m.dialed++
-	serve := m.serve
+	serve, delay := m.serve, m.delay
 	w.mu.Unlock()
+	time.Sleep(delay)
 	if serve == nil {
 		serve = m.Serve
 	}

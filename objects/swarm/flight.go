@@ -45,20 +45,20 @@ type flight struct {
 	closing bool // the end has begun: who joins is not counted any more
 
 	// The goroutine owns the rest.
-	helpers  sync.WaitGroup
-	over     bool
-	opening  bool
-	opened   bool
-	holders  map[string]*holder
-	order    []*holder
-	blocks   plan
-	moved    time.Time // last block, or the start
-	bad      int       // holders that were banned for this object
-	starved  bool      // the budget was used up
-	asking   *holder   // for the manifest
-	askedAt  time.Time
-	search   search
-	gone     []*holder // that could not be reached and are not named any more
+	helpers sync.WaitGroup
+	over    bool
+	opening bool
+	opened  bool
+	holders map[string]*holder
+	order   []*holder
+	blocks  plan
+	moved   time.Time // last block, or the start
+	bad     int       // holders that were banned for this object
+	starved bool      // the budget was used up
+	asking  *holder   // for the manifest
+	askedAt time.Time
+	search  search
+	gone    []*holder // that could not be reached and are not named any more
 }
 
 // event is something that happened to a flight.
@@ -96,6 +96,9 @@ func (f *flight) run() {
 	defer timer.Stop()
 	if f.want.Maker != "" {
 		f.know(f.want.Maker, false)
+	}
+	if k, ok := f.sink.(interface{ here() bool }); ok && k.here() {
+		f.res.Present, f.over = true, true
 	}
 	for !f.over {
 		now := time.Now()
@@ -215,6 +218,9 @@ func (f *flight) finish() {
 		f.commit()
 	} else if f.part.sink != nil {
 		f.sink.Abort()
+	}
+	if f.res.Present {
+		f.res.CID, f.res.Size = f.want.CID, f.want.Size
 	}
 	for _, h := range f.order {
 		if h.got > 0 {

@@ -140,8 +140,9 @@ func (f *flight) lose(h *holder, err error) {
 	if errors.Is(err, errIdle) {
 		h.retry = time.Time{}
 	}
-	h.fails++
-	f.search.hurry()
+	if h.fails++; h.fails == 1 {
+		f.search.hurry()
+	}
 }
 
 // backoff doubles, with jitter.

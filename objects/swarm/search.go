@@ -35,7 +35,7 @@ func (f *flight) lookForHolders(now time.Time) {
 	}
 	q.busy, q.since = true, now
 	calls := f.s.callsOf(f)
-	deep := !f.hopeful() && !q.asked.IsZero()
+	deep := !q.asked.IsZero() && (!f.promising() || !f.expecting() && now.Sub(f.moved) > stuckFor)
 	f.helpers.Go(func() {
 		ev := evSearched{deep: deep}
 		for _, w := range calls {
@@ -66,15 +66,13 @@ func (e evSearched) apply(f *flight) {
 	for _, name := range slices.Concat(e.names, e.more) {
 		f.know(name, true)
 	}
-	if f.want.Maker == "" || len(e.names) > 0 {
-		f.dropUnlisted(e.names)
-	}
+	f.dropUnlisted(slices.Concat(e.names, e.more))
 	if len(f.holders) > before {
 		q.every = 0
 	}
 	q.every = min(max(q.every*3/2, f.s.cfg.Poll), 10*f.s.cfg.Poll)
 	q.at = time.Now().Add(q.every)
-	if q.needed.After(q.asked) || !e.deep && !f.hopeful() {
+	if q.needed.After(q.asked) || !e.deep && !f.promising() {
 		q.at = time.Now()
 	}
 }
@@ -90,17 +88,35 @@ func (f *flight) dropUnlisted(names []string) {
 	}
 }
 
-// hopeful reports whether anybody may still send something that is needed.
-func (f *flight) hopeful() bool {
+// stuckFor is how long a fetch expects nothing of the holders it has until it
+// looks for others.
+const stuckFor = time.Second
+
+// expecting reports whether blocks are on their way.
+func (f *flight) expecting() bool {
+	return slices.ContainsFunc(f.order, func(h *holder) bool { return len(h.asked) > 0 })
+}
+
+// promising reports whether anybody is asked, or about to be for the first time.
+func (f *flight) promising() bool {
+	known := f.manifestKnown()
 	for _, h := range f.order {
-		if h.state == holderBanned || h.state == holderLacks {
+		if !known && !f.trusted(h) {
 			continue
 		}
-		if f.manifestKnown() || f.trusted(h) {
+		if h.state == holderUp || (h.state == holderIdle || h.state == holderDialing) && h.fails == 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// hopeful reports whether anybody may still send something that is needed.
+func (f *flight) hopeful() bool {
+	known := f.manifestKnown()
+	return slices.ContainsFunc(f.order, func(h *holder) bool {
+		return h.state != holderBanned && h.state != holderLacks && (known || f.trusted(h))
+	})
 }
 
 // judge ends a flight that cannot come to a good end.
@@ -113,14 +129,11 @@ func (f *flight) judge(now time.Time) {
 		kind := ErrLost
 		if f.bad > 0 {
 			kind = ErrCorrupt
-		} else if slices.ContainsFunc(f.gone, func(h *holder) bool { return true }) && len(f.order) == 0 {
-			kind = ErrUnreachable
 		}
 		f.fail(f.lament(kind))
 		return
 	}
-	waiting := slices.ContainsFunc(f.order, func(h *holder) bool { return len(h.asked) > 0 })
-	if !waiting && !f.starved && now.Sub(f.moved) >= f.s.cfg.GiveUp && (f.asking == nil || now.Sub(f.askedAt) > f.s.cfg.GiveUp) {
+	if !f.expecting() && !f.starved && now.Sub(f.moved) >= f.s.cfg.GiveUp && (f.asking == nil || now.Sub(f.askedAt) > f.s.cfg.GiveUp) {
 		f.fail(f.lament(ErrUnreachable))
 	}
 }

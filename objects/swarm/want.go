@@ -72,14 +72,15 @@ type Result struct {
 	CID     cid.Cid
 	Size    uint64
 	From    []string // who sent blocks of it
-	Present bool     // it was here already
+	Present bool     // it was here already: CID and Size are those wanted
 }
 
 // Sink takes the bytes of one fetch. Its methods may be called from many
 // goroutines, but no two for the same block, and none after Commit or Abort has
 // begun except ReadAt, which may fail then.
 type Sink interface {
-	// Open makes room. It fails with ErrPresent if all is there already.
+	// Open makes room; the size of a program of one block may not be known and is
+	// 0 then. It fails with ErrPresent if all is there already.
 	Open(ctx context.Context, size uint64) error
 	// WriteAt takes verified bytes.
 	WriteAt(p []byte, off int64) (int, error)

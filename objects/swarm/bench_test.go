@@ -1,0 +1,145 @@
+package swarm
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/raygo/raygo/objects"
+)
+
+// overTCP makes a peer reachable through a real socket on loopback.
+func overTCP(b testing.TB, m *member) func(ctx context.Context) (Stream, error) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _ = m.Serve(context.Background(), pipe{c}, "reader") }()
+		}
+	}()
+	return func(ctx context.Context) (Stream, error) {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+		if err != nil {
+			return nil, err
+		}
+		return pipe{c}, nil
+	}
+}
+
+const benchSize = 64 << 20
+
+// cpu is what this process has used, both ends of a transfer together: on a
+// machine that others use too it says more than the time that passed.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// perGB reports the processor time of a gigabyte.
+func perGB(b *testing.B, since time.Duration, size int) {
+	b.ReportMetric((cpu(b)-since).Seconds()/(float64(b.N)*float64(size)/1e9), "cpu-s/GB")
+}
+
+// benchFetch fetches objects of the same size, one after the other.
+func benchFetch(b *testing.B, size int, change func(*Config)) {
+	w := newWorld(b)
+	src := w.join("a", nil, 1<<30)
+	dial := overTCP(b, src)
+	dst := w.join("b", func(c *Config) {
+		c.Dial = func(ctx context.Context, _ string) (Stream, error) { return dial(ctx) }
+		c.Stall, c.GiveUp = 10*time.Second, 20*time.Second
+		if change != nil {
+			change(c)
+		}
+	}, 1<<30)
+	want := src.put(object(1), content(1, size))
+	if _, err := src.store.CID(b.Context(), want.Object); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(int64(size))
+	begin := cpu(b)
+	defer func() { perGB(b, begin, size) }()
+	for b.Loop() {
+		if _, err := dst.Fetch(b.Context(), want); err != nil {
+			b.Fatal(err)
+		}
+		dst.store.Delete(want.Object)
+	}
+}
+
+func BenchmarkFetch64MiB(b *testing.B)  { benchFetch(b, benchSize, nil) }
+func BenchmarkFetch1MiB(b *testing.B)   { benchFetch(b, 1<<20, nil) }
+func BenchmarkFetch128KiB(b *testing.B) { benchFetch(b, 128<<10, nil) }
+
+// BenchmarkBareCopy is the floor: the same bytes through the same kind of socket,
+// neither compared with anything nor kept.
+func BenchmarkBareCopy(b *testing.B) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	data := content(1, benchSize)
+	ask := make(chan struct{})
+	defer close(ask)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		for range ask {
+			if _, err := c.Write(data); err != nil {
+				return
+			}
+		}
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.SetBytes(benchSize)
+	begin := cpu(b)
+	defer func() { perGB(b, begin, benchSize) }()
+	for b.Loop() {
+		ask <- struct{}{}
+		if _, err := io.CopyN(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c}, benchSize); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkHash is what comparing with digests alone takes, on all cores.
+func BenchmarkHash(b *testing.B) {
+	f, err := os.CreateTemp(b.TempDir(), "")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.Write(content(1, benchSize)); err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(benchSize)
+	for b.Loop() {
+		if _, err := objects.ManifestOf(f, benchSize); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
