@@ -409,7 +409,7 @@ func (c *Core) sendAhead(reserve *class) (sent bool) {
 			if w.noAhead || w.state != busy || w.queue[0].state != raygo.Running || len(w.queue)*2 > depth+1 || w.maxCalls > 0 || c.now.Sub(w.since) > turn {
 				continue
 			}
-			for len(w.queue) <= depth && cl.queue.head() != nil && !c.hasStored(cl.queue.head()) {
+			for len(w.queue) <= depth && cl.queue.head() != nil && !c.hasStored(cl.queue.head()) && !c.lostDep(cl.queue.head()) {
 				t := cl.queue.pop()
 				cl.job.running++
 				cl.active++

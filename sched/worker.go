@@ -93,11 +93,22 @@ func (c *Core) workerStarted(e *WorkerStarted) {
 	}
 	t := w.bound
 	w.bound = nil
-	if t != nil {
+	if t != nil && !c.unfounded(t) {
 		c.give(t, w)
 		return
 	}
 	c.rest(w)
+}
+
+// unfounded takes a task whose arguments were lost while its worker started off
+// it: they are made again first.
+func (c *Core) unfounded(t *task) bool {
+	if t.foreign != nil || !c.lostDep(t) {
+		return false
+	}
+	c.dropBound(t)
+	c.rebuildDeps(t)
+	return true
 }
 
 // rest makes a worker idle. A task that waits for another worker to start
@@ -108,8 +119,10 @@ func (c *Core) rest(w *worker) {
 		if s.state == starting && s.bound != nil && s.key == w.key {
 			t := s.bound
 			s.bound = nil
-			c.give(t, w)
-			return
+			if !c.unfounded(t) {
+				c.give(t, w)
+				return
+			}
 		}
 	}
 	if !w.idleTimed {
