@@ -177,6 +177,9 @@ func (p *proc) decode(t ipc.Type, b []byte) (sched.Event, error) {
 		return p.decodeReturned(b)
 	case ipc.TypeStreamOpen, ipc.TypeStreamTaken, ipc.TypeStreamClose:
 		return p.decodeStream(t, b)
+	case ipc.TypeReplicate:
+		id, copies, err := ipc.ParseReplicate(b)
+		return &sched.Replicate{Proc: p.id, Object: id, Copies: int(copies)}, err
 	case ipc.TypeCancel:
 		r, err := ipc.ParseCancel(b)
 		return &sched.Cancel{Request: r.Request, Proc: p.id, Task: r.Task, Force: r.Force, Recursive: r.Recursive}, err

@@ -296,8 +296,9 @@ type FetchLost struct {
 
 // Replicate asks for copies of an object on n peers in all.
 type Replicate struct {
-	Object raygo.ObjectID
-	Copies int
+	Proc   raygo.ProcID   `cbor:"1,keyasint"`
+	Object raygo.ObjectID `cbor:"2,keyasint"`
+	Copies int            `cbor:"3,keyasint,omitempty"`
 }
 
 // Drain asks the peer to take no new tasks.

@@ -215,14 +215,13 @@ func (c *Core) freeObjects(from *peer, m *FreeObjects) {
 	}
 }
 
+// maxCopies bounds the copies of one object that may be asked for.
+const maxCopies = 1024
+
 // replicate has copies of an object made on other peers.
 func (c *Core) replicate(e *Replicate) {
-	j := c.jobs[e.Object.Job()]
-	if j == nil || j.owner != nil {
-		return
-	}
-	o := j.objects.get(e.Object)
-	if o == nil || o.value.Kind != Stored {
+	o, p := c.owning(e.Object), c.procs[e.Proc]
+	if o == nil || p == nil || p.job != o.job || o.value.Kind != Stored || e.Copies > maxCopies {
 		return
 	}
 	o.awayRecord().copies = e.Copies

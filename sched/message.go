@@ -174,6 +174,7 @@ type FromProc struct {
 	StreamTaken *StreamTaken `cbor:"8,keyasint,omitempty"`
 	StreamClose *StreamClose `cbor:"9,keyasint,omitempty"`
 	Lost        *FetchLost   `cbor:"10,keyasint,omitempty"`
+	Replicate   *Replicate   `cbor:"11,keyasint,omitempty"`
 }
 
 // ToProc passes the owner's answers on. One field is set.

@@ -35,6 +35,8 @@ func (c *Core) tellOwner(ev Event) bool {
 		id, m.StreamClose, held = e.Proc, e, -1
 	case *FetchLost:
 		id, m.Lost = e.Proc, e
+	case *Replicate:
+		id, m.Replicate = e.Proc, e
 	default:
 		return false
 	}
@@ -87,6 +89,8 @@ func (c *Core) fromProc(from *peer, m *FromProc) {
 		c.streamClose(m.StreamClose)
 	case m.Lost != nil && mine(m.Lost.Proc):
 		c.fetchLost(m.Lost)
+	case m.Replicate != nil && mine(m.Replicate.Proc):
+		c.replicate(m.Replicate)
 	}
 }
 

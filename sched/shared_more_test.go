@@ -224,3 +224,40 @@ func TestFalseDeath(t *testing.T) {
 		t.Fatal("the peer that came back was not used")
 	}
 }
+
+func TestReplicas(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].start()
+	a.seq++
+	id := raygo.NewTaskID(a.job, a.driver, a.seq).Object(0)
+	a.store[id] = true
+	a.step(&Put{Object: id, Proc: a.driver, Value: Value{Kind: Stored, Size: 1 << 20, Store: id}})
+	a.step(&Replicate{Proc: a.driver, Object: id, Copies: 3})
+	count := func() (n int) {
+		for _, s := range tw.sites {
+			if !s.dead && s.store[id] {
+				n++
+			}
+		}
+		return n
+	}
+	tw.run(time.Second)
+	if count() != 3 {
+		t.Fatalf("%d copies", count())
+	}
+	for _, s := range tw.sites[1:] {
+		if s.store[id] {
+			tw.kill(s)
+			break
+		}
+	}
+	tw.run(5 * time.Second)
+	if count() != 3 {
+		t.Fatalf("%d copies after a holder died", count())
+	}
+	a.step(&Release{Proc: a.driver, Objects: []raygo.ObjectID{id}})
+	tw.run(time.Second)
+	if count() != 0 {
+		t.Fatalf("%d copies after the release", count())
+	}
+}

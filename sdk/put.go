@@ -13,7 +13,14 @@ import (
 // PutOption is an option of Put.
 type PutOption func(*putSettings)
 
-type putSettings struct{}
+type putSettings struct{ replicas int }
+
+// Replicas has a large value copied behind the call until n peers hold it, and
+// again when one of them dies. A value that was put cannot be made again: it is
+// as durable as its copies. (Values up to 100 KiB live with their owner.)
+func Replicas(n int) PutOption {
+	return func(s *putSettings) { s.replicas = n }
+}
 
 // Put stores v and gives a ref to it, which can be passed to any number of tasks
 // without another copy.
@@ -22,9 +29,18 @@ func Put[T any](ctx context.Context, v T, opts ...PutOption) (Ref[T], error) {
 	for _, o := range opts {
 		o(&ps)
 	}
+	if ps.replicas < 0 || ps.replicas > maxReplicas {
+		return Ref[T]{}, fmt.Errorf("put: Replicas(%d): want 0 to %d", ps.replicas, maxReplicas)
+	}
 	h, err := putValue(ctx, codecOf[T](), unsafe.Pointer(&v))
+	if err == nil && ps.replicas > 1 && h.e.out.Load().kind == ipc.ValueElsewhere {
+		err = h.e.s.out.soon(ipc.AppendReplicate(nil, h.e.id, uint32(ps.replicas)))
+	}
 	return Ref[T]{h: h}, err
 }
+
+// maxReplicas bounds the copies of one value.
+const maxReplicas = 1024
 
 func putValue(ctx context.Context, c *codec, p unsafe.Pointer) (*handle, error) {
 	sc, err := scopeOf(ctx)

@@ -51,7 +51,8 @@
 //
 // Values above raygo.InlineLimit never travel in frames: the process asks for
 // room (Alloc), writes into the arena, and sends the value as ValueStored; a
-// reader maps the range read-only.
+// reader maps the range read-only. A value that was put can be held on several
+// peers: Replicate (object ID 24, copies uint32).
 //
 // # Life of a task
 //

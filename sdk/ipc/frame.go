@@ -63,6 +63,7 @@ const (
 	TypeShutdown    Type = 34 // →P empty: end when idle
 	TypeAbandon     Type = 35 // P→ IDs: allocated, will never be sealed
 	TypeStarted     Type = 36 // P→ Mark: a task sent ahead begins now
+	TypeReplicate   Type = 37 // P→ Replicate: hold copies of this object on other peers
 )
 
 // ErrFrame is wrapped by every error about bytes that are not the protocol.

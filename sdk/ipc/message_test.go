@@ -38,6 +38,7 @@ func samples() map[string][]byte {
 		"ready":        AppendReady(nil, obj, &Value{Kind: ValueElsewhere, Size: 9}),
 		"put":          AppendPut(nil, obj, &inline, []raygo.ObjectID{obj}),
 		"alloc":        AppendAlloc(nil, obj, 1<<30),
+		"replicate":    AppendReplicate(nil, obj, 3),
 		"want":         AppendWant(nil, WantLocal, []raygo.ObjectID{obj}),
 		"release":      AppendIDs(nil, TypeRelease, []raygo.ObjectID{obj, obj}),
 		"blocked":      AppendBlocked(nil, Mark{Task: task, Award: 2, Arg: uint8(BlockWait)}),
@@ -145,6 +146,8 @@ func FuzzParse(f *testing.F) {
 			_, _, _ = ParsePut(p)
 		case TypeAlloc:
 			_, _, _ = ParseAlloc(p)
+		case TypeReplicate:
+			_, _, _ = ParseReplicate(p)
 		case TypeWant:
 			_, _, _ = ParseWant(p)
 		case TypeReturned:

@@ -40,6 +40,22 @@ func ParsePut(p []byte) (r Resolved, nested []raygo.ObjectID, err error) {
 	return r, nested, c.end("put")
 }
 
+// AppendReplicate writes a Replicate frame: copies of the object on so many peers
+// in all.
+func AppendReplicate(b []byte, id raygo.ObjectID, copies uint32) []byte {
+	b, at := Begin(b, TypeReplicate)
+	b = append(b, id[:]...)
+	return End(u32(b, copies), at)
+}
+
+// ParseReplicate reads a Replicate payload.
+func ParseReplicate(p []byte) (id raygo.ObjectID, copies uint32, err error) {
+	c := cursor{b: p}
+	id = c.object()
+	copies = c.u32()
+	return id, copies, c.end("replicate")
+}
+
 // AppendAlloc writes an Alloc frame: room for size bytes of the object.
 func AppendAlloc(b []byte, id raygo.ObjectID, size uint64) []byte {
 	b, at := Begin(b, TypeAlloc)
