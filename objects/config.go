@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/raygo/raygo"
 	"golang.org/x/sys/unix"
 )
@@ -46,6 +47,9 @@ type Config struct {
 	// Dropped, if set, is told which objects of MarkCopy went to make room. It is
 	// called by an I/O worker and must not block for long.
 	Dropped func([]raygo.ObjectID)
+	// Named, if set, is told the CID of each object that was hashed behind its
+	// Seal. It is called by a hash worker and must not block for long.
+	Named func(raygo.ObjectID, cid.Cid)
 	// Logger gets what nobody else is told. Default: slog.Default().
 	Logger *slog.Logger
 

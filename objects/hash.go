@@ -29,6 +29,9 @@ func (s *Store) hashLoop(ctx context.Context) {
 				s.cfg.Logger.Error("hash", "object", e.id, "err", err)
 			}
 			s.endHash(e, m, err)
+			if err == nil && s.cfg.Named != nil {
+				s.cfg.Named(e.id, m.CID())
+			}
 		}
 	}
 }

@@ -18,8 +18,6 @@ const (
 	OpQuery   Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
 	OpProgram               // Body is a ProgramAsk; answered by a ProgramAnswer
 	OpAdverts               // Body is empty; answered by all adverts that the peer has
-	OpRenew                 // Body is empty; answered by a new certificate for the asker
-	OpFind                  // Body is a FindAsk; answered by a FindAnswer: who owns what is asked for
 )
 
 // Ask is a question. The answer comes within Wait milliseconds, or nobody wants
@@ -49,16 +47,6 @@ type ProgramAsk struct {
 type ProgramAnswer struct {
 	CID  string `cbor:"1,keyasint"`
 	Size uint64 `cbor:"2,keyasint"`
-}
-
-// FindAsk asks whether a peer knows a task, a job or an object.
-type FindAsk struct {
-	ID string `cbor:"1,keyasint"`
-}
-
-// FindAnswer says what it is there.
-type FindAnswer struct {
-	Kind string `cbor:"1,keyasint,omitempty"` // task, job, object; "" when unknown
 }
 
 // Log carries output of a job's workers to the job's owner. Body is an ipc.Log.
