@@ -28,9 +28,11 @@ var allowed = map[string]struct {
 	// Five siblings: none imports another. (gossip and dht come with clusters.)
 	"sched":   {own: []string{"."}},
 	"objects": {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/ipfs/go-cid", "github.com/multiformats/go-multihash", "github.com/fxamacker/cbor/v2"}},
-	"gossip":  {own: []string{"."}},
-	"dht":     {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
-	"sdk/ipc": {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
+	// Blocks between peers, over streams that somebody else opens.
+	"objects/swarm": {own: []string{".", "objects"}, other: []string{"github.com/ipfs/go-cid"}},
+	"gossip":        {own: []string{"."}},
+	"dht":           {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
+	"sdk/ipc":       {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
 
 	// What programs import. Every byte here is in every worker: no libp2p, no
 	// flags, no tables.

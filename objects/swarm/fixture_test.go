@@ -41,6 +41,8 @@ type world struct {
 	t     testing.TB
 	mu    sync.Mutex
 	peers map[string]*member
+	ends  []func()
+	bare  bool // without directories
 }
 
 // member is a peer with a real store.
@@ -57,12 +59,29 @@ type member struct {
 	delay  time.Duration // until a stream to it is open
 }
 
-func newWorld(t testing.TB) *world { return &world{t: t, peers: map[string]*member{}} }
+func newWorld(t testing.TB) *world {
+	w := &world{t: t, peers: map[string]*member{}}
+	t.Cleanup(w.close)
+	return w
+}
+
+// close ends all peers.
+func (w *world) close() {
+	for len(w.ends) > 0 {
+		end := w.ends[len(w.ends)-1]
+		w.ends = w.ends[:len(w.ends)-1]
+		end()
+	}
+}
 
 // join adds a peer.
 func (w *world) join(name string, change func(*Config), limit int64) *member {
 	w.t.Helper()
-	store, err := objects.Open(objects.Config{Limit: limit, SpillDir: w.t.TempDir(), PutWait: 500 * time.Millisecond})
+	var spill, programs string
+	if !w.bare {
+		spill, programs = w.t.TempDir(), w.t.TempDir()
+	}
+	store, err := objects.Open(objects.Config{Limit: limit, SpillDir: spill, PutWait: 500 * time.Millisecond})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -71,7 +90,7 @@ func (w *world) join(name string, change func(*Config), limit int64) *member {
 	}
 	m := &member{w: w, name: name, store: store}
 	cfg := Config{
-		Self: name, Store: store, Programs: w.t.TempDir(), Stall: 500 * time.Millisecond, GiveUp: 2 * time.Second, Poll: 20 * time.Millisecond,
+		Self: name, Store: store, Programs: programs, Stall: 500 * time.Millisecond, GiveUp: 2 * time.Second, Poll: 20 * time.Millisecond,
 		Dial:   func(ctx context.Context, to string) (Stream, error) { return w.dial(ctx, name, to) },
 		Logger: slog.New(slog.DiscardHandler),
 	}
@@ -86,7 +105,7 @@ func (w *world) join(name string, change func(*Config), limit int64) *member {
 	ended, storeEnded := make(chan error, 1), make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()
 	go func() { storeEnded <- store.Run(storeCtx) }()
-	w.t.Cleanup(func() {
+	w.ends = append(w.ends, func() {
 		cancel()
 		select {
 		case err := <-ended:
@@ -177,17 +196,25 @@ func (m *member) mustFetch(w Want, want []byte) Result {
 
 func (m *member) check(id raygo.ObjectID, want []byte) {
 	m.w.t.Helper()
+	if err := m.differs(id, want); err != nil {
+		m.w.t.Fatal(err)
+	}
+}
+
+// differs says what is wrong with a visible object.
+func (m *member) differs(id raygo.ObjectID, want []byte) error {
 	info, ok := m.store.Info(id)
 	if !ok {
-		m.w.t.Fatalf("%s: object is not in the store", m.name)
+		return fmt.Errorf("%s: object is not in the store", m.name)
 	}
 	got := make([]byte, info.Size)
 	if n, err := m.store.Read(context.Background(), id, 0, got); err != nil && !errors.Is(err, io.EOF) || n != len(got) {
-		m.w.t.Fatalf("%s: read %d of %d: %v", m.name, n, len(got), err)
+		return fmt.Errorf("%s: read %d of %d: %w", m.name, n, len(got), err)
 	}
 	if !bytes.Equal(got, want) {
-		m.w.t.Fatalf("%s: the object has other bytes", m.name)
+		return fmt.Errorf("%s: the object has other bytes", m.name)
 	}
+	return nil
 }
 
 // gone checks that nothing of an object is left, not even its room.

@@ -252,6 +252,11 @@ func (e evHas) apply(f *flight) {
 		if h.all || h.have == nil {
 			h.all, h.have = false, newBits(f.blocks.n)
 		}
+		for i := range h.declined { // those that it lacked and has now
+			if k := i - int(e.has.from); k >= 0 && bits(e.has.bits).has(k) && !h.have.has(i) {
+				delete(h.declined, i)
+			}
+		}
 		h.have.or(int(e.has.from), e.has.bits)
 	}
 	for _, p := range e.has.peers {

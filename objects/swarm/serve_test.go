@@ -177,7 +177,7 @@ func TestRequestsThatAreNone(t *testing.T) {
 // A reader that takes nothing holds up neither others nor, for ever, a stream.
 func TestASlowReaderHoldsUpNobody(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.join("a", func(c *Config) { c.Stall = 300 * time.Millisecond }, 64<<20), w.join("b", nil, 64<<20)
+	a, b := w.join("a", func(c *Config) { c.Stall = 100 * time.Millisecond }, 64<<20), w.join("b", nil, 64<<20)
 	data := content(1, someBlocks)
 	want := a.put(object(1), data)
 	var slow []*client
