@@ -19,8 +19,8 @@ import (
 // Conn is one side of a connection between a peer and a process. One goroutine
 // at a time reads; any number write.
 type Conn struct {
-	c   *net.UnixConn
-	raw syscall.RawConn
+	c   wire
+	raw syscall.RawConn // nil for a pipe
 
 	// The reader's own: no lock, because there is one reader at a time.
 	in    []byte // bytes read and not yet returned are in[start:end]
@@ -44,13 +44,30 @@ type Conn struct {
 // ErrClosed is returned by writes on a connection that has ended.
 var ErrClosed = errors.New("connection closed")
 
+// wire is what a connection needs of a stream socket.
+type wire interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) (int, error)
+	Close() error
+	SetReadDeadline(t time.Time) error
+
+	// WriteMsgUnix and ReadMsgUnix carry a descriptor beside bytes.
+	WriteMsgUnix(b, oob []byte, addr *net.UnixAddr) (n, oobn int, err error)
+	ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error)
+}
+
 // NewConn takes over c. A writer that finds more than limit bytes unsent waits;
 // limit 0 means that it never waits and the caller watches Backlog.
 func NewConn(c *net.UnixConn, limit int) *Conn {
-	n := &Conn{c: c, in: make([]byte, 64<<10), limit: limit, closed: make(chan struct{}), kick: make(chan struct{}, 1)}
-	n.more.L = &n.mu
+	n := newConn(c, limit)
 	n.raw, _ = c.SyscallConn()
 	n.writer.Go(n.writeLoop)
+	return n
+}
+
+func newConn(c wire, limit int) *Conn {
+	n := &Conn{c: c, in: make([]byte, 64<<10), limit: limit, closed: make(chan struct{}), kick: make(chan struct{}, 1)}
+	n.more.L = &n.mu
 	return n
 }
 
@@ -189,6 +206,9 @@ func (n *Conn) Flush() error {
 
 // tryWrite writes as much as the kernel takes at once.
 func (n *Conn) tryWrite(b []byte) (sent int, err error) {
+	if p, ok := n.c.(*pipeEnd); ok {
+		return p.tryWrite(b)
+	}
 	werr := n.raw.Write(func(fd uintptr) bool {
 		for sent < len(b) {
 			var m int
@@ -291,6 +311,9 @@ func (n *Conn) Drain(ctx context.Context) error {
 
 // PeerCred is the process at the other end, as the kernel knows it.
 func (n *Conn) PeerCred() (pid, uid int, err error) {
+	if n.raw == nil {
+		return os.Getpid(), os.Getuid(), nil // a pipe: it is this process
+	}
 	var cred *unix.Ucred
 	cerr := n.raw.Control(func(fd uintptr) {
 		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
@@ -369,16 +392,24 @@ func readWelcome(t Type, p []byte) (*Welcome, error) {
 }
 
 func receiveFile(oob []byte) *os.File {
-	msgs, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
+	fd := descriptorOf(oob)
+	if fd < 0 {
 		return nil
 	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "arena")
+}
+
+// descriptorOf is the first descriptor of a control message, -1 if it has none.
+func descriptorOf(oob []byte) int {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return -1
+	}
 	for i := range msgs {
-		fds, err := unix.ParseUnixRights(&msgs[i])
-		if err == nil && len(fds) > 0 {
-			unix.CloseOnExec(fds[0])
-			return os.NewFile(uintptr(fds[0]), "arena")
+		if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil && len(fds) > 0 {
+			return fds[0]
 		}
 	}
-	return nil
+	return -1
 }

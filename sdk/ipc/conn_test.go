@@ -15,7 +15,22 @@ import (
 	"time"
 )
 
-func pair(t testing.TB, limit int) (*Conn, *Conn) {
+// kinds are the connections there are: each test is of all.
+var kinds = map[string]func(t testing.TB, limit int) (*Conn, *Conn){"socket": sockets, "pipe": piped}
+
+func both(t *testing.T, test func(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn))) {
+	for name, pair := range kinds {
+		t.Run(name, func(t *testing.T) { test(t, pair) })
+	}
+}
+
+func piped(t testing.TB, limit int) (*Conn, *Conn) {
+	x, y := Pipe(limit)
+	t.Cleanup(func() { _ = x.Close(); _ = y.Close() })
+	return x, y
+}
+
+func sockets(t testing.TB, limit int) (*Conn, *Conn) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -38,7 +53,9 @@ func pair(t testing.TB, limit int) (*Conn, *Conn) {
 
 // Frames of many writers arrive whole, each writer's in its order, whatever the
 // reader's pace.
-func TestConnKeepsOrder(t *testing.T) {
+func TestConnKeepsOrder(t *testing.T) { both(t, connKeepsOrder) }
+
+func connKeepsOrder(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	x, y := pair(t, 1<<16)
 	const writers, frames = 8, 400
 	var wg sync.WaitGroup
@@ -74,7 +91,9 @@ func TestConnKeepsOrder(t *testing.T) {
 	wg.Wait()
 }
 
-func TestConnRefusesBadLengths(t *testing.T) {
+func TestConnRefusesBadLengths(t *testing.T) { both(t, connRefusesBadLengths) }
+
+func connRefusesBadLengths(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	for _, n := range []uint32{0, MaxFrame + 1, 1<<32 - 1} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			x, y := pair(t, 0)
@@ -90,7 +109,9 @@ func TestConnRefusesBadLengths(t *testing.T) {
 
 // A reader that stops reading does not hold a writer without a limit up, and
 // gets everything when it goes on.
-func TestConnSlowReader(t *testing.T) {
+func TestConnSlowReader(t *testing.T) { both(t, connSlowReader) }
+
+func connSlowReader(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	x, y := pair(t, 0)
 	const frames = 64
 	big := make([]byte, 256<<10)
@@ -112,7 +133,9 @@ func TestConnSlowReader(t *testing.T) {
 	}
 }
 
-func TestConnCloseEndsBoth(t *testing.T) {
+func TestConnCloseEndsBoth(t *testing.T) { both(t, connCloseEndsBoth) }
+
+func connCloseEndsBoth(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	x, y := pair(t, 1)
 	done := make(chan error, 1)
 	go func() { _, _, err := y.Read(); done <- err }()
@@ -127,7 +150,9 @@ func TestConnCloseEndsBoth(t *testing.T) {
 	}
 }
 
-func TestHandshakePassesArena(t *testing.T) {
+func TestHandshakePassesArena(t *testing.T) { both(t, handshakePassesArena) }
+
+func handshakePassesArena(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	x, y := pair(t, 0)
 	f, err := os.CreateTemp(t.TempDir(), "")
 	if err != nil {
@@ -159,7 +184,9 @@ func TestHandshakePassesArena(t *testing.T) {
 	}
 }
 
-func TestHandshakeHonoursContext(t *testing.T) {
+func TestHandshakeHonoursContext(t *testing.T) { both(t, handshakeHonoursContext) }
+
+func handshakeHonoursContext(t *testing.T, pair func(testing.TB, int) (*Conn, *Conn)) {
 	x, _ := pair(t, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
