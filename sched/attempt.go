@@ -302,7 +302,7 @@ func (c *Core) backoff(base, limit time.Duration, n int) time.Duration {
 
 // backToQueue takes a task that its worker has not begun back, without blame.
 func (c *Core) backToQueue(t *task) {
-	t.worker = nil
+	t.worker, t.last = nil, nil
 	switch {
 	case t.settled:
 		c.answerCancels(t, t.unstarted())

@@ -146,6 +146,7 @@ type Ended struct {
 	Depth    int
 	PID      int
 	Worker   WorkerID
+	Peer     string // that had it, "" for this one or none
 	State    raygo.TaskState
 	Failure  Value
 	Created  time.Time

@@ -258,11 +258,29 @@ func (c *Core) openJobAt(p *peer, j *job) {
 	}
 }
 
+// SoleAt counts the objects that are needed and that only a peer has.
+func (c *Core) SoleAt(id string) int {
+	p := c.peers[id]
+	if p == nil {
+		return 0
+	}
+	n := 0
+	for oid := range p.objects {
+		if o := c.owning(oid); o != nil && c.sole(o) {
+			n++
+		}
+	}
+	return n
+}
+
+// sole reports whether one other peer alone has bytes that are needed.
+func (c *Core) sole(o *object) bool { return !o.here && len(o.away.holders) == 1 && o.needed() }
+
 // rescue has objects copied that only a peer which leaves holds.
 func (c *Core) rescue(p *peer) {
 	for _, id := range sortedKeys(p.objects) {
 		o := c.owning(id)
-		if o == nil || o.here || len(o.away.holders) > 1 || !o.needed() {
+		if o == nil || !c.sole(o) {
 			continue
 		}
 		c.emit(&CopyHere{Source: c.source(o)})

@@ -83,7 +83,10 @@ func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 	}
 	if t.worker != nil {
 		e.PID, e.Worker = t.worker.pid, t.worker.id
+	} else if t.last != nil {
+		e.Peer = t.last.id
 	}
+	t.last = nil
 	if len(t.deps) > 0 && t.waiting == 0 {
 		e.Values, _ = c.values(t)
 	}

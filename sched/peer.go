@@ -156,7 +156,7 @@ func (c *Core) leavePeer(t *task) {
 	if s := t.class.seats[p]; s != nil {
 		s.inflight--
 	}
-	t.at = nil
+	t.at, t.last = nil, p
 	t.job.running--
 }
 

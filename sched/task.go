@@ -99,6 +99,7 @@ type task struct {
 
 	foreign    *foreign      // another peer's task
 	at         *peer         // the peer that has it; nil: none, or this one
+	last       *peer         // the peer that had it, for the record of the attempt
 	estimate   time.Duration // when it was assigned there
 	fetchTries int
 	regen      bool // a generator that runs again for lost items, after its end
