@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 // InitOption is an option of Main and Init.
@@ -15,6 +17,7 @@ type Dialer func(ctx context.Context) (socket string, stop func() error, err err
 
 type config struct {
 	address     string
+	conn        func(context.Context) (*ipc.Conn, error)
 	dialer      Dialer
 	jobName     string
 	logToDriver bool

@@ -25,6 +25,10 @@ const AddressEnv = "RAYGO_ADDRESS"
 // connect finds the peer and opens a connection: the dialer or address given,
 // $RAYGO_ADDRESS, the default socket if a peer answers there, a private peer.
 func connect(ctx context.Context, c *config) (*ipc.Conn, func() error, error) {
+	if c.conn != nil {
+		conn, err := c.conn(ctx)
+		return conn, nil, err
+	}
 	if c.dialer != nil {
 		socket, stop, err := c.dialer(ctx)
 		if err != nil {

@@ -29,7 +29,8 @@ type worker struct {
 	shutdown bool
 	wakeup   *waiter // the executor waits for the queue
 
-	ran atomic.Bool // a task ran since the last time the worker was idle
+	ran    atomic.Bool // a task ran since the last time the worker was idle
+	hosted *hosted     // it is part of this process instead of being one
 }
 
 // queued is an Execute that another goroutine than the executor read.
@@ -67,7 +68,11 @@ func (w *worker) serve() {
 func (w *worker) execute() {
 	clean := false
 	defer func() {
-		if !clean {
+		switch {
+		case clean:
+		case w.hosted != nil:
+			w.s.routines.Go(w.execute)
+		default:
 			go w.execute()
 		}
 	}()
@@ -104,6 +109,7 @@ func (w *worker) next() *running {
 		s.mu.Unlock()
 		if end {
 			w.exit()
+			return nil
 		}
 		if !s.pump.take() {
 			_ = s.out.flush()
@@ -111,6 +117,7 @@ func (w *worker) next() *running {
 			s.poke() // if it is the watch that reads, it need not any more
 			if err := s.park(context.Background(), wake); err != nil {
 				w.orphaned()
+				return nil
 			}
 			continue
 		}
@@ -285,11 +292,19 @@ func (w *worker) exit() {
 	defer cancel()
 	_ = w.s.out.flush()
 	_ = w.s.conn.Drain(ctx)
+	if w.hosted != nil {
+		w.hosted.end()
+		return
+	}
 	os.Exit(0)
 }
 
 // orphaned ends a worker whose peer is gone, and every process it started.
 func (w *worker) orphaned() {
+	if w.hosted != nil {
+		w.hosted.end()
+		return
+	}
 	if syscall.Getpgrp() == os.Getpid() {
 		_ = syscall.Kill(0, syscall.SIGKILL)
 	}
