@@ -236,10 +236,18 @@ func (c *Core) cannotRebuild(j *job, ln *lineage, o *object) *raygo.Failure {
 // items that are there stay what they are. Another task that is under way makes
 // the object anyway.
 func (c *Core) restart(t *task, o *object) {
-	if t.stream == nil || t.at == nil || o.id.Index() >= t.stream.produced {
+	if t.stream == nil || o.id.Index() >= t.stream.produced {
 		return
 	}
 	p := t.at
+	if p == nil {
+		t.redo = true
+		if w := t.worker; w != nil && w.state != stopping && t.state > raygo.PendingArgsFetch {
+			w.killedFor = raygo.Fail(raygo.CodeWorkerCrashed, "item %d was lost while it ran: it begins anew", o.id.Index())
+			c.stopWorker(w, true)
+		}
+		return
+	}
 	c.send(p, &StopTask{Task: t.id, Award: t.award, Force: true})
 	c.leavePeer(t)
 	t.redo = true
