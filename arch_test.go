@@ -72,6 +72,7 @@ var allowed = map[string]struct {
 	// Tests and what helps them.
 	"internal/peertest": {own: []string{".", "node", "sdk", "sdk/ipc"}},
 	"sdk/behaviours":    {},
+	"simnet/hosts":      {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr"}}, // only _test files import it
 	"simnet":            {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc"}},
 
 	"sdk/gen":                   {}, // writes sdk/tasks_gen.go
