@@ -32,19 +32,20 @@ func (s *Store) TryAlloc(id raygo.ObjectID, size uint64) (Extent, bool) {
 		return Extent{}, false
 	}
 	ext, ok := s.takeWarm(j, uint64(n))
-	if !ok && s.used+s.promised+n <= s.limit {
+	cold := !ok
+	if cold && s.used+s.promised+n <= s.limit {
 		ext, ok = s.takeCold(j, uint64(n))
 	}
 	if !ok {
 		return Extent{}, false
 	}
 	s.committed += n
-	return s.addWriting(j, id, size, ext).extent(), true
+	return s.addWriting(j, id, size, ext, cold).extent(), true
 }
 
 // addWriting makes the entry of an object that is committed and has its range.
-func (s *Store) addWriting(j *job, id raygo.ObjectID, size uint64, ext Extent) *entry {
-	e := &entry{id: id, job: j, size: size, ext: ext, state: Writing}
+func (s *Store) addWriting(j *job, id raygo.ObjectID, size uint64, ext Extent, cold bool) *entry {
+	e := &entry{id: id, job: j, size: size, ext: ext, state: Writing, cold: cold}
 	j.entries[id] = e
 	s.count.Writing += e.pages()
 	return e

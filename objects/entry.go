@@ -53,6 +53,7 @@ type entry struct {
 	busy    int  // uses by the store itself: hashing, spilling, reading, restoring
 	deleted bool // goes when neither pinned, busy nor being written
 	copied  bool // another peer has it too: dropped, never spilled
+	cold    bool // its range was not touched before it was handed out
 
 	manifest *Manifest     // nil until hashed
 	unwanted atomic.Bool   // deleted, for a hash under way: needs no mu
@@ -80,6 +81,7 @@ type location struct {
 type job struct {
 	id      raygo.JobID
 	arena   *os.File
+	window  window
 	ranges  *ranges
 	entries map[raygo.ObjectID]*entry
 	spill   *spillFile // takes the next spilled object; nil if none is open

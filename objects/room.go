@@ -76,7 +76,8 @@ func (s *Store) grant(c claim) bool {
 		return true
 	}
 	ext, ok := s.takeWarm(j, n)
-	if !ok && s.used+int64(n) <= s.limit {
+	cold := !ok
+	if cold && s.used+int64(n) <= s.limit {
 		ext, ok = s.takeCold(j, n)
 	}
 	if !ok {
@@ -90,7 +91,7 @@ func (s *Store) grant(c claim) bool {
 		return true
 	}
 	w := c.alloc
-	w.got = s.addWriting(j, w.id, w.size, ext)
+	w.got = s.addWriting(j, w.id, w.size, ext, cold)
 	close(w.done)
 	return true
 }

@@ -51,6 +51,14 @@ func (s *Store) stop() {
 	s.work.Broadcast()
 }
 
+// unused reports whether nobody reads a job's bytes where they lie. Who does goes
+// on until the process ends.
+func (s *Store) unused(j *job) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return j.busy == 0
+}
+
 func (s *Store) removeAll() error {
 	s.mu.Lock()
 	files := map[*spillFile]bool{}
@@ -73,6 +81,9 @@ func (s *Store) removeAll() error {
 		err = errors.Join(err, f.close())
 	}
 	for _, j := range jobs {
+		if s.unused(j) {
+			err = errors.Join(err, j.window.close())
+		}
 		err = errors.Join(err, j.arena.Close())
 	}
 	if s.disk != nil {
@@ -206,7 +217,7 @@ func (s *Store) punch(j *job, ext Extent) {
 // freeJob gives back the memory of a closed job, whoever still maps it.
 func (s *Store) freeJob(j *job) {
 	size := j.ranges.used()
-	err := errors.Join(punch(j.arena, Extent{0, s.cfg.ArenaSize}), j.arena.Close())
+	err := errors.Join(j.window.close(), punch(j.arena, Extent{0, s.cfg.ArenaSize}), j.arena.Close())
 	if err != nil {
 		s.cfg.Logger.Error("free the memory of a job", "job", j.id, "err", err)
 	}

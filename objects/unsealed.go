@@ -10,13 +10,20 @@ import (
 )
 
 // WriteUnsealed writes into an object that this process allocated and has not
-// sealed, as io.WriterAt does.
+// sealed, as io.WriterAt does: through a mapping where that meets pages that have
+// been touched before, and by pwrite into fresh ones, which need not be cleared
+// first then.
 func (s *Store) WriteUnsealed(id raygo.ObjectID, p []byte, off int64) (int, error) {
 	e, err := s.holdUnsealed(id, off, len(p))
 	if err != nil {
 		return 0, fmt.Errorf("write object %s: %w", id, err)
 	}
 	defer s.release(e)
+	if !e.cold {
+		if all := e.job.window.bytes(e.job, s.cfg.ArenaSize); all != nil {
+			return copy(all[e.ext.Offset+uint64(off):], p), nil
+		}
+	}
 	n, err := e.job.arena.WriteAt(p, int64(e.ext.Offset)+off)
 	if err != nil {
 		return n, fmt.Errorf("write object %s: %w", id, err)

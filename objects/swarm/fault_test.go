@@ -179,7 +179,7 @@ func TestFramesThatAreNone(t *testing.T) {
 	}
 }
 
-// behaviour 116: whoever waits for bytes that nobody has is told at once.
+// Whoever waits for bytes that nobody has is told at once.
 func TestLostObjectsAreNamed(t *testing.T) {
 	w := newWorld(t)
 	w.join("a", nil, 64<<20)

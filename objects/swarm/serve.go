@@ -116,6 +116,7 @@ type served struct {
 	st   Stream
 	from string
 	wake chan struct{}
+	slow bool // the other side does not take what it asked for; the writer's
 
 	mu      sync.Mutex
 	queue   []*job

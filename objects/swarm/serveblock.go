@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"sync"
@@ -13,6 +14,77 @@ import (
 type outBuffer [headLen + indexLen + objects.BlockSize]byte
 
 var outPool = sync.Pool{New: func() any { return new(outBuffer) }}
+
+// lead is a frame's head and the first bytes of the block, which go out at once.
+type lead [headLen + indexLen + leadBytes]byte
+
+const leadBytes = 32 << 10
+
+var leadPool = sync.Pool{New: func() any { return new(lead) }}
+
+// quick is how long a piece may take of a block that is sent from where it lies:
+// meanwhile nothing can be evicted for others.
+const quick = 250 * time.Millisecond
+
+// lend sends a block from where it lies in the store. A reader that is slow gets
+// the rest of it, and all later ones, from a copy. It reports false if that cannot
+// be done, and nothing was sent.
+func (v *served) lend(j *job, i int) (n int, ok bool, err error) {
+	if v.slow || j.key.Object.IsZero() || v.s.cfg.Store == nil {
+		return 0, false, nil
+	}
+	info, there := v.s.cfg.Store.Info(j.key.Object)
+	if !there || i >= blocksOf(info.Size) {
+		return 0, false, nil
+	}
+	n = blockLen(info.Size, i)
+	b, release, ok := v.s.cfg.Store.View(j.key.Object, int64(i)*objects.BlockSize, n)
+	if !ok {
+		return 0, false, nil
+	}
+	buf := leadPool.Get().(*lead)
+	defer leadPool.Put(buf)
+	head{len: indexLen + n, typ: typeBlock, id: j.id}.append(buf[:0])
+	binary.BigEndian.PutUint32(buf[headLen:], uint32(i))
+	k := copy(buf[headLen+indexLen:], b)
+	first, rest := buf[:headLen+indexLen+k], b[k:]
+	for len(first)+len(rest) > 0 && err == nil {
+		piece := &rest
+		if len(first) > 0 {
+			piece = &first
+		}
+		var sent int
+		_ = v.st.SetWriteDeadline(time.Now().Add(quick))
+		sent, err = v.st.Write((*piece)[:min(len(*piece), writePiece)])
+		*piece = (*piece)[sent:]
+	}
+	if !isTimeout(err) {
+		release()
+		return n, true, err
+	}
+	v.slow = true
+	copied := append(bytes.Clone(first), rest...)
+	release()
+	return n, true, v.send(copied)
+}
+
+// copyOut sends a block of a fetch that runs, of what is on disk, or to a reader
+// that is slow. It returns -1 if it was refused.
+func (v *served) copyOut(ctx context.Context, j *job, i int, one refusal) (n int, err error) {
+	b := outPool.Get().(*outBuffer)
+	defer outPool.Put(b)
+	n, err = v.s.blockFor(ctx, j.key, i, b[headLen+indexLen:])
+	if err != nil {
+		if ctx.Err() != nil {
+			return -1, ctx.Err()
+		}
+		v.refuse(j, one, err)
+		return -1, nil
+	}
+	head{len: indexLen + n, typ: typeBlock, id: j.id}.append(b[:0])
+	binary.BigEndian.PutUint32(b[headLen:], uint32(i))
+	return n, v.send(b[:headLen+indexLen+n])
+}
 
 // sendBlock sends one block, unless it went elsewhere just now.
 func (v *served) sendBlock(ctx context.Context, j *job, i int) error {
@@ -29,19 +101,11 @@ func (v *served) sendBlock(ctx context.Context, j *job, i int) error {
 		return err
 	}
 	defer v.s.send.leave()
-	b := outPool.Get().(*outBuffer)
-	defer outPool.Put(b)
-	n, err := v.s.blockFor(ctx, j.key, i, b[headLen+indexLen:])
-	if err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		v.refuse(j, one, err)
-		return nil
+	n, lent, err := v.lend(j, i)
+	if !lent {
+		n, err = v.copyOut(ctx, j, i, one)
 	}
-	head{len: indexLen + n, typ: typeBlock, id: j.id}.append(b[:0])
-	binary.BigEndian.PutUint32(b[headLen:], uint32(i))
-	if err := v.send(b[:headLen+indexLen+n]); err != nil {
+	if err != nil || n < 0 {
 		return err
 	}
 	v.mu.Lock()
