@@ -2,9 +2,12 @@ package swarm
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -14,6 +17,12 @@ import (
 
 // overTCP makes a peer reachable through a real socket on loopback.
 func overTCP(b testing.TB, m *member) func(ctx context.Context) (Stream, error) {
+	b.Helper()
+	return overTCPFor(b, m)("reader")
+}
+
+// overTCPFor is the same for several others, who say their names first.
+func overTCPFor(b testing.TB, m *member) func(name string) func(context.Context) (Stream, error) {
 	b.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,15 +35,24 @@ func overTCP(b testing.TB, m *member) func(ctx context.Context) (Stream, error) 
 			if err != nil {
 				return
 			}
-			go func() { _ = m.Serve(context.Background(), pipe{c}, "reader") }()
+			go func() {
+				var name [8]byte
+				if _, err := io.ReadFull(c, name[:]); err != nil {
+					return
+				}
+				_ = m.Serve(context.Background(), pipe{c}, strings.TrimRight(string(name[:]), " "))
+			}()
 		}
 	}()
-	return func(ctx context.Context) (Stream, error) {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
-		if err != nil {
-			return nil, err
+	return func(name string) func(context.Context) (Stream, error) {
+		return func(ctx context.Context) (Stream, error) {
+			c, err := new(net.Dialer).DialContext(ctx, "tcp", l.Addr().String())
+			if err != nil {
+				return nil, err
+			}
+			_, err = fmt.Fprintf(c, "%-8s", name)
+			return pipe{c}, err
 		}
-		return pipe{c}, nil
 	}
 }
 
@@ -142,4 +160,48 @@ func BenchmarkHash(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkBroadcast sends one object to eight peers over real sockets.
+func BenchmarkBroadcast(b *testing.B) {
+	for _, size := range []int{64 << 20, 1 << 30} {
+		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) { benchBroadcast(b, size, 8) })
+	}
+}
+
+func benchBroadcast(b *testing.B, size, receivers int) {
+	w := newWorld(b)
+	w.bare = true
+	patient := func(c *Config) { c.Stall, c.GiveUp = 20*time.Second, 30*time.Second }
+	source := w.join("source", patient, int64(size)+1<<20)
+	want := source.put(object(1), content(1, size))
+	dials := map[string]func(string) func(context.Context) (Stream, error){"source": overTCPFor(b, source)}
+	var all []*member
+	for k := range receivers {
+		name := fmt.Sprintf("r%d", k)
+		m := w.join(name, func(c *Config) {
+			patient(c)
+			c.Dial = func(ctx context.Context, to string) (Stream, error) { return dials[to](name)(ctx) }
+		}, int64(size)+1<<20)
+		dials[name] = overTCPFor(b, m)
+		all = append(all, m)
+	}
+	begin := cpu(b)
+	b.SetBytes(int64(size * receivers))
+	for b.Loop() {
+		var wg sync.WaitGroup
+		for _, m := range all {
+			wg.Go(func() {
+				if _, err := m.Fetch(b.Context(), want); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		for _, m := range all {
+			m.store.Delete(want.Object)
+		}
+	}
+	perGB(b, begin, size*receivers)
+	b.ReportMetric(float64(source.Stats().Totals.BytesOut)/float64(b.N*size), "copies-sent")
 }
