@@ -89,13 +89,20 @@ func (l *link) run() {
 // farewell says why the link ends, if the other side listens, and closes the
 // streams.
 func (l *link) farewell(rest [classes][]byte) {
+	deadline := time.Now().Add(farewell)
 	for c, s := range l.streams {
-		_ = s.SetWriteDeadline(time.Now().Add(farewell))
+		_ = s.SetDeadline(deadline)
 		if _, err := s.Write(appendNote(rest[c], noteBye, []byte(clip(l.reason)))); err != nil {
 			_ = s.Reset()
 			continue
 		}
-		_ = s.Close()
+		_ = s.CloseWrite()
+	}
+	// The other side resets when it has heard; closing the connection before
+	// would take the word away.
+	for _, s := range l.streams {
+		_, _ = io.Copy(io.Discard, s)
+		_ = s.Reset()
 	}
 	if l.hangup {
 		_ = l.m.cfg.Host.Network().ClosePeer(l.id)

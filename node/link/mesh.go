@@ -21,8 +21,8 @@ type Mesh struct {
 	log    *slog.Logger
 	budget budget
 	counts counts
-	kicked chan struct{} // has one when the keeper is to look at once
-	slots  chan struct{} // of dials and openings that are under way
+	kicked chan struct{}   // has one when the keeper is to look at once
+	slots  chan struct{}   // of dials and openings that are under way
 	life   context.Context // done when Run is
 	stop   context.CancelFunc
 
@@ -152,7 +152,7 @@ var protocols = [...]protocol.ID{ControlProtocol, TaskProtocol, BulkProtocol}
 func (m *Mesh) enter() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.closing || !m.running {
+	if m.closing {
 		return false
 	}
 	m.wait.Add(1)

@@ -196,6 +196,7 @@ func (m *Mesh) ban(name string, id peer.ID, reason string) {
 	e.banned = now.Add(m.cfg.Ban << min(e.bans, 5))
 	e.bans++
 	e.err = errors.New(reason)
+	e.settle(fmt.Errorf("%w: %s", ErrRefused, reason))
 	l := e.link
 	until := e.banned
 	m.mu.Unlock()

@@ -321,14 +321,15 @@ func (m *Mesh) accept(s network.Stream, id peer.ID) (err error) {
 	return m.install(newLink(m, id, h, [classes]network.Stream{s, task}))
 }
 
-// taskOf waits for the task stream of a session.
+// taskOf waits for the task stream of a session, and leaves time to say that it
+// did not come.
 func (m *Mesh) taskOf(k parking) (network.Stream, error) {
 	c, err := m.park(k)
 	if err != nil {
 		return nil, err
 	}
 	defer m.unpark(k)
-	timer := time.NewTimer(m.cfg.Handshake)
+	timer := time.NewTimer(m.cfg.Handshake / 2)
 	defer timer.Stop()
 	select {
 	case s := <-c:
