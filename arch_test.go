@@ -31,7 +31,7 @@ var allowed = map[string]struct {
 	// Blocks between peers, over streams that somebody else opens.
 	"objects/swarm": {own: []string{".", "objects"}, other: []string{"github.com/ipfs/go-cid"}},
 	"gossip":        {own: []string{"."}},
-	"dht":           {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
+	"dht":           {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/libp2p/go-libp2p-record", "google.golang.org/protobuf", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
 	"sdk/ipc":       {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
 
 	// What programs import. Every byte here is in every worker: no libp2p, no
@@ -73,7 +73,8 @@ var allowed = map[string]struct {
 	"internal/peertest": {own: []string{".", "node", "sdk", "sdk/ipc"}},
 	"sdk/behaviours":    {},
 	"simnet/hosts":      {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr"}}, // only _test files import it
-	"simnet":            {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc"}},
+	"simnet":            {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc", "simnet/world"}},
+	"simnet/world":      {own: []string{".", "sched", "gossip"}},
 
 	"sdk/gen":                   {}, // writes sdk/tasks_gen.go
 	"sdk/examples/...":          {own: []string{"sdk", "sdk/p2p"}},

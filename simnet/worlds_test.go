@@ -1,0 +1,77 @@
+package simnet_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raygo/raygo/simnet/world"
+)
+
+var (
+	count = flag.Int("worlds", 200, "seeds that TestWorlds runs")
+	peers = flag.Int("peers", 0, "peers of each world, 0: drawn")
+	words = flag.String("words", "", "steps that name one of these, separated by commas, are the transcript of a failure")
+	first = flag.Uint64("first", 1, "the first of them")
+)
+
+// limit is how long a world's work may take after its last fault.
+const limit = 90 * time.Second
+
+// once runs the world of a seed and fails with a transcript.
+func once(t *testing.T, seed uint64) {
+	o := world.Options{Peers: *peers}
+	if *words != "" {
+		o.Trace = 1 << 18
+	}
+	w := world.Random(seed, o)
+	if err := w.Finish(limit); err != nil {
+		if *words != "" {
+			t.Logf("transcript:\n%s", w.Transcript(strings.Split(*words, ",")...))
+		}
+		t.Errorf("%v\nrun it with: go test ./simnet -run 'Worlds/seed=%d$' -first %d -worlds 1 -words ' '", err, seed, seed)
+	}
+}
+
+// kept are the seeds that failed once, in testdata/seeds: they run first.
+func kept(t *testing.T) []uint64 {
+	var seeds []uint64
+	text, err := os.ReadFile(keptFile)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		word, _, _ := strings.Cut(line, " ")
+		if word == "" {
+			continue
+		}
+		seed, err := strconv.ParseUint(word, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %v", keptFile, err)
+		}
+		seeds = append(seeds, seed)
+	}
+	return seeds
+}
+
+var keptFile = filepath.Join("testdata", "seeds")
+
+// All laws of the design in worlds of 3 to 50 peers, most of them with faults.
+// behaviours 234, 235, 236, 108
+func TestWorlds(t *testing.T) {
+	seeds := kept(t)
+	for i := range *count {
+		seeds = append(seeds, *first+uint64(i))
+	}
+	for _, seed := range seeds {
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+			t.Parallel()
+			once(t, seed)
+		})
+	}
+}
