@@ -38,6 +38,11 @@ type Config struct {
 	// a record: 8 up to 200 peers, 20 above.
 	Peers int
 
+	// Superseded is told of a better record of ownership than one that this
+	// peer kept alive: the job is another's now. It must not block. nil: nobody
+	// is told.
+	Superseded func(OwnerRecord)
+
 	Reprovide     time.Duration // how often a holding is announced again (10 min); a record expires after three times that
 	OwnerAge      time.Duration // how long peers keep a record of ownership that is not put again (1 h)
 	LookupTimeout time.Duration // the longest a Providers or Owner takes (1 s)
@@ -76,6 +81,9 @@ func (c *Config) check() error {
 	}
 	if c.Members == nil {
 		c.Members = func() []peer.AddrInfo { return nil }
+	}
+	if c.Superseded == nil {
+		c.Superseded = func(OwnerRecord) {}
 	}
 	or(&c.Reprovide, 10*time.Minute)
 	or(&c.OwnerAge, time.Hour)

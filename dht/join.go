@@ -35,6 +35,9 @@ func (d *DHT) stayIn(ctx context.Context) {
 		if size != before {
 			backoff, look = joinFirst, time.Now().Add(joinFirst)
 			poke(d.announce.met)
+			if size > before {
+				d.owners.stir()
+			}
 		}
 		before = size
 		if size < d.cfg.bucket() && !time.Now().Before(look) {

@@ -8,8 +8,13 @@ import (
 	"path/filepath"
 	"testing"
 
+	ds "github.com/ipfs/go-datastore"
+	kad "github.com/libp2p/go-libp2p-kad-dht"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/raygo/raygo"
 )
@@ -127,8 +132,6 @@ func TestAllReadersBelieveTheSameRecord(t *testing.T) {
 	_, low := record(t, 1, OwnerRecord{Job: job(5), Epoch: 1})
 	_, high := record(t, 2, OwnerRecord{Job: job(5), Epoch: 2})
 	a, one := record(t, 1, OwnerRecord{Job: job(5), Epoch: 2})
-	b, _ := identity(t, 2)
-	_ = b
 	_, later := record(t, 1, OwnerRecord{Job: job(5), Epoch: 2, Seq: 1})
 	var v validator
 	pick := func(values ...[]byte) []byte {
@@ -203,6 +206,77 @@ func TestOwnershipMovesByEpoch(t *testing.T) {
 	bad.Epoch = 4
 	if err := first.PutOwner(ctx, bad); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a forged record is put: %v", err)
+	}
+}
+
+// gullible is a peer of the same cluster that sends whatever it likes.
+type gullible struct{}
+
+func (gullible) Validate(string, []byte) error        { return nil }
+func (gullible) Select(string, [][]byte) (int, error) { return 0, nil }
+
+func TestPeersDoNotKeepForgedRecords(t *testing.T) {
+	c := newCluster(t, 3)
+	h := newHost(t)
+	defer h.Close()
+	liar, err := kad.New(h, kad.Mode(kad.ModeServer), kad.ProtocolPrefix("/raygo/test"), kad.Validator(gullible{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer liar.Close()
+	for _, d := range c.peers {
+		if err := h.Connect(t.Context(), peer.AddrInfo{ID: d.self, Addrs: d.cfg.Host.Addrs()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the liar has met all", func() bool { return liar.RoutingTable().Size() == 3 })
+	_, victim := identity(t, 1)
+	forged := OwnerRecord{Job: job(5), Epoch: 7, Peer: victim, Sig: make([]byte, 64)}
+	data, err := forged.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := liar.PutValue(t.Context(), ownerKey(job(5)), data); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range c.peers {
+		if r, err := d.Owner(t.Context(), job(5)); !errors.Is(err, ErrNotFound) {
+			t.Errorf("peer %d believes %+v, %v", i, r, err)
+		}
+		if n := d.values.len(); n != 0 {
+			t.Errorf("peer %d keeps %d forged records", i, n)
+		}
+	}
+	// Nor does what the liar keeps drown the true record.
+	if err := c.peers[0].PutOwner(t.Context(), OwnerRecord{Job: job(5), Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := c.peers[2].Owner(t.Context(), job(5)); err != nil || r.Peer != c.peers[0].self {
+		t.Errorf("owner is %+v, %v", r, err)
+	}
+}
+
+func TestOneSignerHasAShareOfTheRecords(t *testing.T) {
+	s := newRecordStore(16, signer, prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))
+	put := func(who, j byte, epoch uint64) error {
+		_, data := record(t, who, OwnerRecord{Job: job(j), Epoch: epoch})
+		rec, err := proto.Marshal(&recpb.Record{Key: []byte(ownerKey(job(j))), Value: data})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Put(t.Context(), ds.NewKey("/raygo/"+job(j).String()), rec)
+	}
+	for i, c := range []struct {
+		who, job byte
+		epoch    uint64
+		full     bool
+	}{
+		{1, 1, 1, false}, {1, 2, 1, false}, {1, 3, 1, true}, {1, 2, 2, false},
+		{2, 3, 1, false}, {2, 1, 2, false}, {1, 4, 1, false}, {1, 5, 1, true}, {2, 2, 3, true},
+	} {
+		if err := put(c.who, c.job, c.epoch); errors.Is(err, errFull) != c.full {
+			t.Errorf("step %d: %v", i, err)
+		}
 	}
 }
 

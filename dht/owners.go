@@ -1,7 +1,6 @@
 package dht
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	kad "github.com/libp2p/go-libp2p-kad-dht"
+	"github.com/libp2p/go-libp2p/core/routing"
 
 	"github.com/raygo/raygo"
 )
@@ -20,10 +20,14 @@ type owners struct {
 	d    *DHT
 	wake chan struct{}
 
-	mu     sync.Mutex
-	closed bool
-	kept   map[raygo.JobID]*kept
+	mu      sync.Mutex
+	closed  bool
+	kept    map[raygo.JobID]*kept
+	stirred time.Time
 }
+
+// stirEvery is how often new peers are a reason to look at all kept records.
+const stirEvery = 30 * time.Second
 
 // kept is one record that is put again and again.
 type kept struct {
@@ -106,26 +110,22 @@ func (o *owners) admit(r OwnerRecord) (*kept, error) {
 
 // put publishes one record once.
 func (o *owners) put(ctx context.Context, k *kept) error {
-	key := ownerKey(k.record.Job)
-	err := o.d.kad.PutValue(ctx, key, k.value)
-	if err != nil && o.beaten(ctx, key, k) {
-		err = ErrStale
-	}
-	if err == nil && o.d.kad.RoutingTable().Size() == 0 {
+	err := o.d.kad.PutValue(ctx, ownerKey(k.record.Job), k.value)
+	if err != nil {
+		// One reason is a better record that this peer keeps for others.
+		if r, ok := o.best(ctx, k.record.Job, kad.Quorum(1)); ok && r.Beats(k.record) {
+			return o.lost(k, r)
+		}
+	} else if o.d.kad.RoutingTable().Size() == 0 {
 		err = errors.New("nobody to tell")
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.kept[k.record.Job] != k {
-		return err
-	}
 	switch {
+	case o.kept[k.record.Job] != k:
 	case err == nil:
 		o.d.metrics.owners.WithLabelValues("placed").Inc()
 		k.fails, k.due = 0, time.Now().Add(jitter(o.d.cfg.OwnerAge/3))
-	case errors.Is(err, ErrStale):
-		o.d.metrics.owners.WithLabelValues("stale").Inc()
-		delete(o.kept, k.record.Job)
 	default:
 		o.d.metrics.owners.WithLabelValues("later").Inc()
 		k.due = time.Now().Add(min(retryFirst<<min(k.fails, 10), retryLast))
@@ -134,17 +134,59 @@ func (o *owners) put(ctx context.Context, k *kept) error {
 	return err
 }
 
-// beaten reports whether a better record is known, which is one reason of
-// kad-dht to refuse a put. Its own record comes first, so this is quick.
-func (o *owners) beaten(ctx context.Context, key string, k *kept) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settle)
+// again puts a record that has been put before, unless peers turn out to have a
+// better one: they refuse an old record without saying so.
+func (o *owners) again(ctx context.Context, k *kept) error {
+	if r, ok := o.best(ctx, k.record.Job, kad.Quorum(0)); ok && r.Beats(k.record) {
+		return o.lost(k, r)
+	}
+	return o.put(ctx, k)
+}
+
+// lost stops keeping a record that another one beats.
+func (o *owners) lost(k *kept, better OwnerRecord) error {
+	o.mu.Lock()
+	current := o.kept[k.record.Job] == k
+	if current {
+		delete(o.kept, k.record.Job)
+	}
+	o.mu.Unlock()
+	if current {
+		o.d.metrics.owners.WithLabelValues("stale").Inc()
+		o.d.cfg.Superseded(better)
+	}
+	return ErrStale
+}
+
+// best is the best record that can be had, quickly.
+func (o *owners) best(ctx context.Context, job raygo.JobID, quorum routing.Option) (OwnerRecord, bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.d.cfg.LookupTimeout)
 	defer cancel()
-	value, _ := o.d.kad.GetValue(ctx, key, kad.Quorum(1))
-	if value == nil || bytes.Equal(value, k.value) {
-		return false
+	defer context.AfterFunc(o.d.ctx, cancel)()
+	value, _ := o.d.kad.GetValue(ctx, ownerKey(job), quorum) // what was found before ctx ended counts
+	if value == nil {
+		return OwnerRecord{}, false
 	}
 	r, err := ParseOwner(value)
-	return err == nil && r.Beats(k.record)
+	return r, err == nil
+}
+
+// stir has all records looked at soon, since there are peers that were not
+// there before: the other side of a partition may have better ones.
+func (o *owners) stir() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := time.Now()
+	if now.Sub(o.stirred) < stirEvery {
+		return
+	}
+	o.stirred = now
+	for _, k := range o.kept {
+		if soon := now.Add(jitter(time.Second)); soon.Before(k.due) {
+			k.due = soon
+		}
+	}
+	poke(o.wake)
 }
 
 // Owner looks up who owns a job; it takes no longer than LookupTimeout. The
@@ -157,18 +199,21 @@ func (d *DHT) Owner(ctx context.Context, job raygo.JobID) (OwnerRecord, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.LookupTimeout)
 	defer cancel()
 	defer context.AfterFunc(d.ctx, cancel)()
-	// Two answers that can be checked by themselves are as good as all: the
-	// epochs say which one to believe.
-	value, err := d.kad.GetValue(ctx, ownerKey(job), kad.Quorum(1))
+	// Two answers that can be checked by themselves are usually as good as all:
+	// the epochs say which one to believe.
+	r, err := d.owner(ctx, job, kad.Quorum(1))
+	if err == nil && r.Peer != d.self && !d.cfg.Alive(r.Peer) {
+		// A dead owner may have a successor that those two do not know of.
+		if all, err := d.owner(ctx, job, kad.Quorum(0)); err == nil && all.Beats(r) {
+			r = all
+		}
+	}
 	outcome := "found"
-	var r OwnerRecord
 	switch {
-	case value != nil: // perhaps not all were asked in time
-		r, err = ParseOwner(value)
-	case ctx.Err() != nil:
-		outcome, err = "late", ctx.Err()
-	default:
-		outcome, err = "none", ErrNotFound // kad-dht calls it not found, or no peer in the table
+	case errors.Is(err, ErrNotFound):
+		outcome = "none"
+	case err != nil:
+		outcome = "late"
 	}
 	d.metrics.lookups.WithLabelValues("owner", outcome).Inc()
 	d.metrics.seconds.WithLabelValues("owner").Observe(time.Since(start).Seconds())
@@ -176,6 +221,19 @@ func (d *DHT) Owner(ctx context.Context, job raygo.JobID) (OwnerRecord, error) {
 		return OwnerRecord{}, fmt.Errorf("find owner of job %s: %w", job, err)
 	}
 	return r, nil
+}
+
+// owner is one lookup.
+func (d *DHT) owner(ctx context.Context, job raygo.JobID, quorum routing.Option) (OwnerRecord, error) {
+	value, _ := d.kad.GetValue(ctx, ownerKey(job), quorum)
+	switch {
+	case value != nil: // perhaps not all were asked in time
+		return ParseOwner(value)
+	case ctx.Err() != nil:
+		return OwnerRecord{}, ctx.Err()
+	default: // kad-dht calls it not found, or no peer in the table
+		return OwnerRecord{}, ErrNotFound
+	}
 }
 
 // DropOwner stops keeping a job's record alive: the job has ended, or is
@@ -210,7 +268,7 @@ func (o *owners) run(ctx context.Context) {
 			continue
 		}
 		one, cancel := context.WithTimeout(ctx, placeTimeout)
-		if err := o.put(one, k); err != nil {
+		if err := o.again(one, k); err != nil {
 			o.d.cfg.Logger.Debug("record of ownership not put", "job", k.record.Job, "err", err)
 		}
 		cancel()

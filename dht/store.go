@@ -9,8 +9,10 @@ import (
 
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
+	recpb "github.com/libp2p/go-libp2p-record/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 )
 
 // errFull is what a peer's record is refused with; kad-dht drops the record.
@@ -19,20 +21,42 @@ var errFull = errors.New("table of records is full")
 // recordStore keeps the records of other peers, and our own, for kad-dht. It is
 // a two-level map, since kad-dht asks for all providers of one key and a plain
 // map would be searched from end to end, and it is bounded: in all, and for
-// each peer that provides.
+// each peer whose records they are.
 type recordStore struct {
-	max     int
-	refused prometheus.Counter
+	max, quota int                                    // records in all, and of one peer
+	whose      func(base string, value []byte) string // names the peer that a record counts for
+	refused    prometheus.Counter
 
 	mu     sync.Mutex
-	keys   map[string]map[string][]byte // all but the last part of a key; the last part
+	keys   map[string]map[string]stored // all but the last part of a key; the last part
 	count  int
-	byPeer map[string]int // by last part, which is the provider in provider records
-	quota  int            // for each of them; 0: no such bound
+	byPeer map[string]int
 }
 
-func newRecordStore(limit, quota int, refused prometheus.Counter) *recordStore {
-	return &recordStore{max: limit, quota: quota, refused: refused, keys: map[string]map[string][]byte{}, byPeer: map[string]int{}}
+// stored is one record.
+type stored struct {
+	value []byte
+	whose string
+}
+
+func newRecordStore(limit int, whose func(base string, value []byte) string, refused prometheus.Counter) *recordStore {
+	return &recordStore{max: limit, quota: (limit + 7) / 8, whose: whose, refused: refused, keys: map[string]map[string]stored{}, byPeer: map[string]int{}}
+}
+
+// provider is whose a provider record is: its key ends in it.
+func provider(base string, _ []byte) string { return base }
+
+// signer is whose a record of ownership is. kad-dht has validated it.
+func signer(_ string, value []byte) string {
+	var rec recpb.Record
+	if proto.Unmarshal(value, &rec) != nil {
+		return ""
+	}
+	r, err := ParseOwner(rec.GetValue())
+	if err != nil {
+		return ""
+	}
+	return string(r.Peer)
 }
 
 func split(k ds.Key) (string, string) {
@@ -44,24 +68,26 @@ func split(k ds.Key) (string, string) {
 // Put implements ds.Write.
 func (s *recordStore) Put(_ context.Context, k ds.Key, value []byte) error {
 	dir, base := split(k)
+	whose := s.whose(base, value)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.keys[dir]
-	if _, ok := m[base]; !ok {
-		if s.count >= s.max || s.quota > 0 && s.byPeer[base] >= s.quota {
-			s.refused.Inc()
-			return errFull
-		}
-		if m == nil {
-			m = map[string][]byte{}
-			s.keys[dir] = m
-		}
-		s.count++
-		if s.quota > 0 {
-			s.byPeer[base]++
-		}
+	old, replaces := m[base]
+	if !replaces && s.count >= s.max || old.whose != whose && s.byPeer[whose] >= s.quota {
+		s.refused.Inc()
+		return errFull
 	}
-	m[base] = value
+	if replaces {
+		s.remove(dir, base)
+		m = s.keys[dir]
+	}
+	if m == nil {
+		m = map[string]stored{}
+		s.keys[dir] = m
+	}
+	m[base] = stored{value, whose}
+	s.count++
+	s.byPeer[whose]++
 	return nil
 }
 
@@ -70,21 +96,24 @@ func (s *recordStore) Delete(_ context.Context, k ds.Key) error {
 	dir, base := split(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m := s.keys[dir]
-	if _, ok := m[base]; !ok {
-		return nil
+	if _, ok := s.keys[dir][base]; ok {
+		s.remove(dir, base)
 	}
+	return nil
+}
+
+// remove takes out a record that is there; s.mu is held.
+func (s *recordStore) remove(dir, base string) {
+	m := s.keys[dir]
+	whose := m[base].whose
 	delete(m, base)
 	if len(m) == 0 {
 		delete(s.keys, dir)
 	}
 	s.count--
-	if s.quota > 0 {
-		if s.byPeer[base]--; s.byPeer[base] == 0 {
-			delete(s.byPeer, base)
-		}
+	if s.byPeer[whose]--; s.byPeer[whose] == 0 {
+		delete(s.byPeer, whose)
 	}
-	return nil
 }
 
 // Get implements ds.Read.
@@ -96,7 +125,7 @@ func (s *recordStore) Get(_ context.Context, k ds.Key) ([]byte, error) {
 	if !ok {
 		return nil, ds.ErrNotFound
 	}
-	return v, nil
+	return v.value, nil
 }
 
 // Has implements ds.Read.
@@ -133,9 +162,9 @@ func (s *recordStore) Query(_ context.Context, q query.Query) (query.Results, er
 	return query.NaiveQueryApply(query.Query{Filters: q.Filters, Orders: q.Orders, Offset: q.Offset, Limit: q.Limit}, query.ResultsWithEntries(q, found)), nil
 }
 
-func appendEntries(list []query.Entry, dir string, m map[string][]byte) []query.Entry {
+func appendEntries(list []query.Entry, dir string, m map[string]stored) []query.Entry {
 	for base, v := range m {
-		list = append(list, query.Entry{Key: dir + "/" + base, Value: v, Size: len(v)})
+		list = append(list, query.Entry{Key: dir + "/" + base, Value: v.value, Size: len(v.value)})
 	}
 	return list
 }

@@ -18,7 +18,8 @@ import (
 func TestRecordStoreIsBounded(t *testing.T) {
 	ctx := context.Background()
 	refused := prometheus.NewCounter(prometheus.CounterOpts{Name: "x"})
-	s := newRecordStore(5, 2, refused)
+	s := newRecordStore(5, provider, refused)
+	s.quota = 2
 	put := func(k string) error { return s.Put(ctx, ds.RawKey(k), []byte(k)) }
 	for _, k := range []string{"/providers/A/P", "/providers/B/P", "/providers/A/Q", "/providers/A/P"} {
 		if err := put(k); err != nil {
@@ -71,7 +72,7 @@ func TestRecordStoreIsBounded(t *testing.T) {
 // kad-dht writes the keys that forget takes apart.
 func TestForgetReachesWhatKadWrote(t *testing.T) {
 	ctx := context.Background()
-	s := newRecordStore(10, 10, prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))
+	s := newRecordStore(80, provider, prometheus.NewCounter(prometheus.CounterOpts{Name: "x"}))
 	ps, err := pstoremem.NewPeerstore()
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ type tables struct {
 
 	mu   sync.Mutex
 	dead map[peer.ID]bool
+	lost []dht.OwnerRecord // what peers were told that has taken their jobs
 }
 
 func newTables(w *hosts.World, n int) *tables {
@@ -47,6 +48,11 @@ func (s *tables) open(p *hosts.Peer) *dht.DHT {
 		Host: p.Host, Cluster: "sim",
 		Alive:   func(id peer.ID) bool { s.mu.Lock(); defer s.mu.Unlock(); return !s.dead[id] },
 		Members: func() []peer.AddrInfo { return slices.Clone(known) },
+		Superseded: func(r dht.OwnerRecord) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.lost = append(s.lost, r)
+		},
 	})
 	if err != nil {
 		s.w.T.Fatal(err)
@@ -204,6 +210,11 @@ func TestAPartitionedTableComesTogether(t *testing.T) {
 		holders := w.Eventually("a holder of the other side is found", 12*time.Minute, func() bool {
 			found, _ := s.d[1].Providers(w.T.Context(), name(1), 2)
 			return len(found) == 1
+		})
+		w.Eventually("the owner that was cut off learns of its successor", 3*time.Minute, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(s.lost) == 1 && s.lost[0].Peer == s.p[5].ID && s.lost[0].Epoch == 2
 		})
 		w.T.Logf("owners agree %s, holders are found %s after the partition", took, holders)
 	})
