@@ -130,6 +130,10 @@ func (m *Mesh) connected(_ network.Network, c network.Conn) {
 	m.kick()
 }
 
+// recheck is how long after a dial that succeeded, or was not needed, it is
+// looked whether there is a connection still.
+const recheck = 500 * time.Millisecond
+
 // keepUp looks after links until ctx is done: it opens and dials what is
 // missing, measures, and ends what is silent.
 func (m *Mesh) keepUp(ctx context.Context) {
@@ -241,7 +245,7 @@ func (m *Mesh) begin(ctx context.Context, now time.Time) {
 			e.opening, e.wanted = true, false
 		case e.kept && !e.dialing && !e.opening && !now.Before(e.dialAt) && len(m.live) < m.cfg.MaxLinks:
 			if m.cfg.Host.Network().Connectedness(e.id) == network.Connected {
-				e.dialAt = now.Add(m.cfg.Handshake) // whoever is lower opens
+				e.dialAt = now.Add(recheck) // whoever is lower opens
 				continue
 			}
 			addrs := e.addrs
@@ -304,8 +308,7 @@ func (m *Mesh) dialed(e *entry, err error) {
 	defer m.mu.Unlock()
 	e.dialing = false
 	if err == nil {
-		e.dials = 0
-		e.dialAt = time.Now().Add(m.cfg.Handshake)
+		e.dialAt = time.Now().Add(recheck)
 		return
 	}
 	m.counts.failed.Add(1)
