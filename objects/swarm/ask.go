@@ -9,7 +9,7 @@ import (
 
 // Times after which a block is asked of a second holder.
 const (
-	leastOvertake = 250 * time.Millisecond
+	leastOvertake = 400 * time.Millisecond
 	blindOvertake = 500 * time.Millisecond // when the holder's rate is not known
 	maxScan       = 256                    // blocks that are compared to find the rarest
 	manifestRate  = 100 << 20              // bytes per second at which a holder hashes at least

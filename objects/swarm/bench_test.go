@@ -164,7 +164,7 @@ func BenchmarkHash(b *testing.B) {
 
 // BenchmarkBroadcast sends one object to eight peers over real sockets.
 func BenchmarkBroadcast(b *testing.B) {
-	for _, size := range []int{64 << 20, 1 << 30} {
+	for _, size := range []int{64 << 20, 256 << 20, 1 << 30} {
 		b.Run(fmt.Sprintf("%dMiB", size>>20), func(b *testing.B) { benchBroadcast(b, size, 8) })
 	}
 }
@@ -204,4 +204,12 @@ func benchBroadcast(b *testing.B, size, receivers int) {
 	}
 	perGB(b, begin, size*receivers)
 	b.ReportMetric(float64(source.Stats().Totals.BytesOut)/float64(b.N*size), "copies-sent")
+	var elsewhere, wasted float64
+	for _, m := range append(all, source) {
+		st := m.Stats().Totals
+		elsewhere += float64(st.Elsewhere)
+		wasted += float64(st.Wasted)
+	}
+	b.ReportMetric(elsewhere/float64(b.N*receivers*blocksOf(uint64(size))), "elsewhere/block")
+	b.ReportMetric(wasted/float64(b.N*receivers*size), "wasted")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,32 @@ func TestUnreachableHoldersAreNamed(t *testing.T) {
 	_, err := c.Fetch(testContext(t), want)
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), "x cannot be reached: dial: x does not answer") {
 		t.Errorf("got %v", err)
+	}
+	c.gone(want.Object)
+}
+
+// A holder that sends a few bytes now and then is not waited for without end.
+func TestAHolderThatDripsIsGivenUp(t *testing.T) {
+	w := newWorld(t)
+	a, c := w.join("a", nil, 64<<20), w.join("c", func(c *Config) { c.GiveUp = 100 * time.Millisecond }, 64<<20)
+	data := content(1, objects.BlockSize)
+	want := a.put(object(1), data)
+	a.serve = func(_ context.Context, st Stream, _ string) error {
+		defer st.Close()
+		frame := append(head{len: indexLen + len(data), typ: typeBlock, id: 1}.append(nil), 0, 0, 0, 0)
+		go func() { _, _ = io.Copy(io.Discard, st) }()
+		for _, b := range append(frame, data...) {
+			if _, err := st.Write([]byte{b}); err != nil {
+				return err
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		return nil
+	}
+	start := time.Now()
+	_, err := c.Fetch(testContext(t), want)
+	if d := time.Since(start); !errors.Is(err, ErrUnreachable) || d > 3*time.Second {
+		t.Errorf("after %v: %v", d, err)
 	}
 	c.gone(want.Object)
 }

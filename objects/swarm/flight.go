@@ -16,7 +16,8 @@ import (
 const (
 	inboxLen    = 256
 	maxHolders  = 16  // that one flight exchanges with at a time
-	maxKnown    = 256 // that one flight has heard of
+	maxKnown    = 256 // that one flight knows
+	maxHinted   = 64  // that it knows when others than Holders and Find name them
 	unsizedMax  = 1 << 16
 	maxCallback = 4 // callers whose Holders are asked at a time
 )
@@ -213,7 +214,7 @@ func (f *flight) finish() {
 	}
 	f.s.budget.leave(&f.wait, time.Now())
 	whole := f.err == nil && !f.res.Present
-	f.part.end(whole)
+	f.part.end(whole || f.res.Present)
 	if whole {
 		f.commit()
 	} else if f.part.sink != nil {
@@ -281,22 +282,31 @@ func (f *flight) nextLook(now time.Time) time.Duration {
 			at = t
 		}
 	}
-	sooner(f.moved.Add(f.s.cfg.GiveUp))
+	if f.opened || !f.opening {
+		sooner(f.moved.Add(f.s.cfg.GiveUp))
+	}
+	active := 0
 	if f.asking != nil {
 		sooner(f.askedAt.Add(manifestTime))
 	}
 	for _, h := range f.order {
+		if h.state == holderUp || h.state == holderDialing {
+			active++
+		}
 		switch {
-		case h.state == holderIdle:
+		case h.state == holderIdle && active < maxHolders:
 			sooner(h.retry)
 		case h.state == holderUp && (now.Before(h.retry) || len(h.declined) > 0 || f.blocks.none() && len(h.asked) > 0):
 			sooner(now.Add(lookAgain))
 		}
 	}
-	return max(at.Sub(now), time.Millisecond)
+	return max(at.Sub(now), leastLook) // what could be done at once was
 }
 
-const lookAgain = 25 * time.Millisecond
+const (
+	lookAgain = 25 * time.Millisecond
+	leastLook = 10 * time.Millisecond
+)
 
 // plan says which blocks are here, and how many holders were asked for the others.
 type plan struct {

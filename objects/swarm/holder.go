@@ -62,7 +62,7 @@ func (f *flight) know(name string, listed bool) *holder {
 	}
 	h := f.holders[name]
 	if h == nil {
-		if len(f.holders) >= maxKnown {
+		if len(f.holders) >= maxKnown || !listed && len(f.holders) >= maxHinted {
 			return nil
 		}
 		h = &holder{name: name, all: listed || name == f.want.Maker, asked: map[int]*asked{}, declined: map[int]time.Time{}}

@@ -60,8 +60,7 @@ func (s *Swarm) connect(ctx context.Context, name string) (*session, error) {
 			return c, nil
 		case p.dialing == nil:
 			p.dialing = make(chan struct{})
-			s.mu.Unlock()
-			return s.dial(ctx, p)
+			s.wg.Go(func() { s.dial(p) })
 		}
 		wait := p.dialing
 		s.mu.Unlock()
@@ -80,31 +79,22 @@ func (s *Swarm) connect(ctx context.Context, name string) (*session, error) {
 }
 
 // dial opens a stream on behalf of all who want one.
-func (s *Swarm) dial(ctx context.Context, p *peer) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTime)
+func (s *Swarm) dial(p *peer) {
+	ctx, cancel := context.WithTimeout(s.base, dialTime)
 	defer cancel()
 	st, err := s.cfg.Dial(ctx, p.name)
-	var c *session
-	if err == nil {
-		c = newSession(s, p.name, st)
-	}
 	s.mu.Lock()
-	if err == nil && s.closed {
-		err = ErrClosed
-		_ = st.Reset()
-	}
-	p.dialErr = err
+	defer s.mu.Unlock()
 	if err == nil {
+		c := newSession(s, p.name, st)
 		p.session = c
 		s.wg.Go(func() { c.run(s.base) })
+	} else {
+		err = fmt.Errorf("dial: %w", err)
 	}
+	p.dialErr = err
 	close(p.dialing)
 	p.dialing = nil
-	s.mu.Unlock()
-	if err != nil {
-		return nil, fmt.Errorf("dial: %w", err)
-	}
-	return c, nil
 }
 
 func (s *Swarm) sessionEnded(c *session) {

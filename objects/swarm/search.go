@@ -81,12 +81,17 @@ func (e evSearched) apply(f *flight) {
 func (f *flight) dropUnlisted(names []string) {
 	for _, h := range slices.Clone(f.order) {
 		if h.state == holderIdle && h.fails > 0 && !slices.Contains(names, h.name) {
-			f.gone = append(f.gone, h)
+			if len(f.gone) < maxHinted {
+				f.gone = append(f.gone, h)
+			}
 			delete(f.holders, h.name)
 			f.order = slices.DeleteFunc(f.order, func(o *holder) bool { return o == h })
 		}
 	}
 }
+
+// drip times GiveUp may pass without a block while bytes still come.
+const drip = 3
 
 // stuckFor is how long a fetch expects nothing of the holders it has until it
 // looks for others.
@@ -133,7 +138,9 @@ func (f *flight) judge(now time.Time) {
 		f.fail(f.lament(kind))
 		return
 	}
-	if !f.expecting() && !f.starved && now.Sub(f.moved) >= f.s.cfg.GiveUp && (f.asking == nil || now.Sub(f.askedAt) > f.s.cfg.GiveUp) {
+	quiet := now.Sub(f.moved)
+	idle := !f.expecting() && !f.starved && (f.asking == nil || now.Sub(f.askedAt) > f.s.cfg.GiveUp)
+	if idle && quiet >= f.s.cfg.GiveUp || !f.starved && f.asking == nil && quiet >= drip*f.s.cfg.GiveUp {
 		f.fail(f.lament(ErrUnreachable))
 	}
 }

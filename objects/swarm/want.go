@@ -19,7 +19,8 @@ type Stream interface {
 	Reset() error
 }
 
-// Dialer opens a stream to the server of a peer.
+// Dialer opens a stream to the server of a peer. Names come from other peers too:
+// it dials those that it knows and nobody else.
 type Dialer func(ctx context.Context, peer string) (Stream, error)
 
 // Priority says what a fetch is for: lower goes first.
