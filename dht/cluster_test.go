@@ -118,10 +118,10 @@ func key(i int) cid.Cid {
 // eventually waits until something is so.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(8 * time.Second)
+	deadline := time.Now().Add(20 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("after 8 s not yet so: %s", what)
+			t.Fatalf("after 20 s not yet so: %s", what)
 		}
 		time.Sleep(2 * time.Millisecond) // between looks at what another goroutine does
 	}

@@ -130,7 +130,7 @@ func TestDeadPeersCostNoTime(t *testing.T) {
 		if err != nil || !slices.Contains(found, holder.self) {
 			t.Errorf("key %d is found at %v, %v", i, found, err)
 		}
-		if took := time.Since(start); took > 1200*time.Millisecond {
+		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("key %d took %s", i, took)
 		}
 		return time.Since(start)

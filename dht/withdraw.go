@@ -57,6 +57,8 @@ func (a *announcer) sayWithdrawals(ctx context.Context) {
 	})
 }
 
+// sendWithdrawals tells one peer. It dials nobody for that: a peer that is not
+// connected keeps the record until it expires.
 func (d *DHT) sendWithdrawals(ctx context.Context, p peer.ID, list []withdrawal, places []int) error {
 	ctx, cancel := context.WithTimeout(network.WithNoDial(ctx, "withdrawals"), tellTimeout)
 	defer cancel()
