@@ -390,11 +390,12 @@ func (c *Core) rebuildLost(o *object) {
 		}
 	case Composite:
 		for i := range o.value.Parts {
-			if part := o.job.objects.get(o.id.Task().Object(i + 1)); part != nil && part.lost() {
+			part := o.job.objects.get(o.id.Task().Object(i + 1))
+			if part != nil && part.lost() {
 				c.rebuild(part)
-				if part.value.Kind == None {
-					o.value = Value{} // the task that makes the part makes the whole
-				}
+			}
+			if part != nil && part.value.Kind == None {
+				o.value = Value{} // the task that makes the part makes the whole
 			}
 		}
 	}
