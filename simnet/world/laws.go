@@ -206,7 +206,7 @@ func (l *laws) unneeded(p *Peer, j *Job, id raygo.ObjectID) bool {
 	if j.over {
 		return true
 	}
-	if p != j.owner && !l.w.linked(p, j.owner) {
+	if p != j.owner && !l.w.linked(p, j.owner) || p.m.Lie.Hide > 0 {
 		return false
 	}
 	if !j.owner.answers() {

@@ -194,13 +194,19 @@ func (p *Peer) transfer(h *Peer, id raygo.ObjectID, o *stored, then func()) {
 	h.uplink = max(h.uplink, w.now) + time.Duration(float64(o.size)/w.cfg.Net.Bandwidth*float64(time.Second))
 	inc := h.inc
 	p.at(h.uplink-w.now+w.latency(), func() {
-		if h.inc == inc && h.has(id) == o && !w.blocked(p.index, h.index) && p.has(id) == nil {
+		if h.inc == inc && h.has(id) == o && !w.blocked(p.index, h.index) && p.has(id) == nil && p.knows(id.Job()) {
 			p.store[id] = &stored{size: o.size, content: o.content, cached: true}
 			w.Stats.Fetched += int(o.size)
 			p.step(&sched.Copied{Object: id})
 		}
 		then()
 	})
+}
+
+// knows reports whether a job goes on as far as the peer has heard.
+func (p *Peer) knows(job raygo.JobID) bool {
+	j := p.w.byJob[job]
+	return p.programs[job] != nil || j != nil && j.owner == p && !j.over
 }
 
 // Evict drops every cached copy that nobody uses.
