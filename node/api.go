@@ -38,6 +38,7 @@ type Node struct {
 	http     string
 	book     *book
 	metrics  *metrics
+	mesh     *mesh // nil: this peer is alone for good
 
 	ctx    context.Context // ends when the peer stops at once
 	cancel context.CancelFunc
@@ -45,27 +46,29 @@ type Node struct {
 
 	mu sync.Mutex // the loop: guards core and all fields below
 
-	core       *sched.Core
-	procs      map[raygo.ProcID]*proc
-	jobs       map[raygo.JobID]*job
-	classes    map[sched.ClassID]*class
-	workers    map[sched.WorkerID]*worker
-	fetches    map[raygo.TaskID]*fetch
-	allocating map[raygo.ObjectID]chan struct{} // requests for room that wait; closed when one has ended
-	memos      *memos
-	pending    []sched.Event // what effects gave rise to; stepped in the same turn
-	dirty      []*proc       // connections with unflushed frames
-	late       map[*proc]struct{}
-	commands   map[uint32]chan sched.CancelOutcome // cancels asked for by commands
-	timer      *time.Timer
-	armed      time.Time
-	nextProc   uint32
-	nextClass  sched.ClassID
-	nextAsk    uint32
-	draining   bool
-	stopped    bool
-	idle       chan struct{} // closed when draining and nothing runs
-	ballast    []byte
+	core         *sched.Core
+	procs        map[raygo.ProcID]*proc
+	jobs         map[raygo.JobID]*job
+	classes      map[sched.ClassID]*class
+	workers      map[sched.WorkerID]*worker
+	fetches      map[raygo.TaskID]*fetch
+	allocating   map[raygo.ObjectID]chan struct{} // requests for room that wait; closed when one has ended
+	memos        *memos
+	pending      []sched.Event      // what effects gave rise to; stepped in the same turn
+	dirty        []*proc            // connections with unflushed frames
+	remotes      map[string]*remote // peers to which there is a link
+	dirtyRemotes []*remote          // those with unflushed frames
+	late         map[*proc]struct{}
+	commands     map[uint32]chan sched.CancelOutcome // cancels asked for by commands
+	timer        *time.Timer
+	armed        time.Time
+	nextProc     uint32
+	nextClass    sched.ClassID
+	nextAsk      uint32
+	draining     bool
+	stopped      bool
+	idle         chan struct{} // closed when draining and nothing runs
+	ballast      []byte
 }
 
 // ballastSize is how much of the heap is there for the garbage collector only:
@@ -90,7 +93,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, born: time.Now(),
 		procs: map[raygo.ProcID]*proc{}, jobs: map[raygo.JobID]*job{}, classes: map[sched.ClassID]*class{},
-		workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, allocating: map[raygo.ObjectID]chan struct{}{}, memos: newMemos(),
+		remotes: map[string]*remote{}, workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, allocating: map[raygo.ObjectID]chan struct{}{}, memos: newMemos(),
 		late: map[*proc]struct{}{}, commands: map[uint32]chan sched.CancelOutcome{}, idle: make(chan struct{}),
 		ballast: make([]byte, ballastSize),
 	}
@@ -104,14 +107,14 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 	defer n.close()
 	stop := context.AfterFunc(ctx, n.cancel)
 	defer stop()
-	parts := []func(context.Context) error{n.store.Run, n.launcher.Run, n.serveHTTP, n.guardMemory, n.accept, n.keepTime, n.pushLate}
+	parts := []func(context.Context) error{n.store.Run, n.launcher.Run, n.serveHTTP, n.guardMemory, n.mesh.run, n.accept, n.keepTime, n.pushLate}
 	errs := make(chan error, len(parts))
 	inner, cancelParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelParts()
 	for _, run := range parts {
 		go func() { errs <- run(inner) }()
 	}
-	ready(Ready{Ready: true, ID: n.id, Addrs: []string{}, Socket: n.cfg.Socket, HTTP: n.http})
+	ready(Ready{Ready: true, ID: n.id, Addrs: n.mesh.addrs(), Socket: n.cfg.Socket, HTTP: n.http})
 	var first error
 	ended := 0
 	select {
@@ -146,20 +149,27 @@ func (n *Node) Drain(ctx context.Context) error {
 	defer cancel()
 	select {
 	case <-n.idle:
-		return nil
 	case <-n.ctx.Done():
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("drain: tasks still run after %s: %w", n.cfg.DrainTimeout, ctx.Err())
 	}
+	return n.handOver(ctx)
 }
 
 // endAll ends every job and waits until no process and no connection is left.
 func (n *Node) endAll() {
 	n.mu.Lock()
 	n.stopped = true
-	for id := range n.jobs {
-		n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
+	for id, j := range n.jobs {
+		if j.owner == "" {
+			n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
+		}
+	}
+	for id, r := range n.remotes { // what runs here for others ends too
+		r.full = true // it hears nothing more but what was said already
+		n.step(&sched.PeerDown{Peer: id, Reason: "this peer stopped"})
+		delete(n.remotes, id)
 	}
 	procs := make([]*proc, 0, len(n.procs))
 	for _, p := range n.procs {

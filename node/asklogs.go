@@ -11,7 +11,7 @@ import (
 
 // answerLogs sends what a task or a job has written; with Follow it goes on
 // until that has ended.
-func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query) (any, error) {
+func (n *Node) answerLogs(ctx context.Context, a *asker, q *ipc.Query) (*ipc.LogChunk, error) {
 	log, running, err := n.logSource(q.ID)
 	if err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query
 	defer tick.Stop()
 	var last []byte // the answer that has no successor is the last one
 	for {
-		more := q.Follow && running() && !p.hungUp.Load()
+		more := q.Follow && running() && !a.gone()
 		for {
 			b, err := log.next()
 			if err != nil {
@@ -29,13 +29,13 @@ func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query
 			if len(b) == 0 {
 				break
 			}
-			p.answerPart(ask, last)
+			a.logs(last)
 			last = b
 		}
 		if !more {
 			return chunk(last), nil
 		}
-		p.answerPart(ask, last)
+		a.logs(last)
 		last = nil
 		select {
 		case <-ctx.Done():
@@ -45,9 +45,9 @@ func (n *Node) answerLogs(ctx context.Context, p *proc, ask uint32, q *ipc.Query
 	}
 }
 
-func (p *proc) answerPart(ask uint32, b []byte) {
+func (a *asker) logs(b []byte) {
 	if len(b) > 0 {
-		p.answer(ask, &ipc.Answer{Body: ipc.Marshal(chunk(b)), More: true})
+		a.part(ipc.Marshal(chunk(b)))
 	}
 }
 

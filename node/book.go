@@ -28,6 +28,7 @@ type book struct {
 	spans    ring[span]
 	jobs     ring[ipc.JobRow]
 	progress map[raygo.TaskID]ipc.Note
+	peers    map[string]*string // names in records, kept once
 	replays  ring[*sched.Ended]
 	kept     int // bytes of replays
 }
@@ -69,7 +70,7 @@ func newBook(cfg Config, dir string) (*book, error) {
 		return nil, err
 	}
 	return &book{
-		logs: l, progress: map[raygo.TaskID]ipc.Note{},
+		logs: l, progress: map[raygo.TaskID]ipc.Note{}, peers: map[string]*string{},
 		attempts: newHistory(cfg.MaxEvents), spans: ring[span]{limit: maxSpans},
 		jobs: ring[ipc.JobRow]{limit: maxEndedJobs}, replays: ring[*sched.Ended]{limit: maxReplays},
 	}, nil
@@ -85,8 +86,27 @@ func (b *book) ended(e *sched.Ended, cl *class) {
 	if len(b.progress) > 0 && e.Final {
 		delete(b.progress, e.Task)
 	}
-	b.attempts.slot().fill(e, cl)
+	r := b.attempts.slot()
+	r.fill(e, cl)
+	if e.Peer != "" {
+		r.peer = b.peerName(e.Peer)
+	}
 	b.keepForReplay(e)
+}
+
+// maxPeerNames bounds the names that are kept once; with more they are kept with
+// each record.
+const maxPeerNames = 16_384
+
+func (b *book) peerName(peer string) *string {
+	name := b.peers[peer]
+	if name == nil {
+		name = &peer
+		if len(b.peers) < maxPeerNames {
+			b.peers[peer] = name
+		}
+	}
+	return name
 }
 
 // keepForReplay keeps the arguments of the last attempts.

@@ -17,6 +17,8 @@ func (n *Node) carry(e sched.Effect) {
 		n.execute(e)
 	case *sched.Notify:
 		n.notify(e)
+	case *sched.Send:
+		n.sendTo(e)
 	case *sched.Ended:
 		n.ended(e)
 	case *sched.Delete:
@@ -66,6 +68,12 @@ func (n *Node) carryRare(e sched.Effect) {
 		n.log.Warn("killed for memory", "worker", e.Worker, "task", e.Task, "function", e.Function, "why", e.Reason)
 	case *sched.JobDone:
 		n.jobDone(e)
+	case *sched.JobOpened:
+		n.jobOpened(e)
+	case *sched.ClassKnown:
+		n.classKnown(e)
+	case *sched.CopyHere:
+		n.copyHere(e)
 	}
 }
 
@@ -105,7 +113,7 @@ func (n *Node) execute(e *sched.Execute) {
 		f := n.fetches[e.Task]
 		for i := range e.Values {
 			r := &e.Values[i]
-			x.Values[i] = ipc.Resolved{ID: r.ID, Value: wire(&r.Value)}
+			x.Values[i] = ipc.Resolved{ID: r.ID, Value: valueOf(&r.Value)}
 			if r.Value.Kind == sched.Stored && f != nil {
 				x.Values[i].Value = storedAt(&r.Value, f.extents[r.Value.Store])
 			}
@@ -120,9 +128,9 @@ func (n *Node) execute(e *sched.Execute) {
 	})
 }
 
-// wire is a value as the protocol carries it. Stored bytes are Elsewhere until
+// valueOf is a value as the protocol carries it. Stored bytes are Elsewhere until
 // they are pinned for the reader.
-func wire(v *sched.Value) ipc.Value {
+func valueOf(v *sched.Value) ipc.Value {
 	switch v.Kind {
 	case sched.Inline:
 		return ipc.Value{Kind: ipc.ValueInline, Format: ipc.Format(v.Format), Bytes: v.Bytes}
@@ -156,14 +164,14 @@ func (n *Node) notify(e *sched.Notify) {
 	}
 	switch {
 	case wantsValue && e.Value.Kind == sched.Stored:
-		n.deliver(p, e.Object, e.Value)
+		n.deliver(p, e)
 		return
 	case !wantsValue && e.Value.Kind == sched.Inline && len(e.Value.Bytes) > ipc.PushLimit:
 		v := ipc.Value{Kind: ipc.ValueElsewhere, Format: ipc.Format(e.Value.Format), Size: uint64(len(e.Value.Bytes))}
 		p.send(func(b []byte) []byte { return ipc.AppendReady(b, e.Object, &v) })
 		return
 	}
-	v := wire(&e.Value)
+	v := valueOf(&e.Value)
 	p.send(func(b []byte) []byte { return ipc.AppendReady(b, e.Object, &v) })
 }
 
@@ -178,7 +186,12 @@ func (p *proc) miss(e *sched.Notify) {
 			p.hangUp(raygo.Fail(raygo.CodeRefused, "this program does not read: more than %d answers wait for it", maxMissed))
 		})
 	default:
-		p.missed = append(p.missed, missed{id: e.Object, wanted: e.Wanted, mode: e.Mode})
+		m := missed{id: e.Object, wanted: e.Wanted, mode: e.Mode}
+		if p.job != nil && p.job.owner != "" { // the core here will not know it then
+			note := *e
+			m.note = &note
+		}
+		p.missed = append(p.missed, m)
 		p.n.late[p] = struct{}{}
 	}
 }
@@ -188,7 +201,9 @@ func (n *Node) catchUp(p *proc) {
 	for len(p.missed) > 0 && p.conn.Backlog() < softBacklog/2 {
 		m := p.missed[0]
 		p.missed = p.missed[1:]
-		if o, ok := n.core.Object(m.id); ok && o.Value.Kind != sched.None {
+		if m.note != nil {
+			n.notify(m.note)
+		} else if o, ok := n.core.Object(m.id); ok && o.Value.Kind != sched.None {
 			n.notify(&sched.Notify{Proc: p.id, Object: m.id, Value: o.Value, Wanted: m.wanted, Mode: m.mode})
 		} else if m.wanted {
 			f := raygo.Fail(raygo.CodeObjectFreed, "object %s was released", m.id)
@@ -201,33 +216,15 @@ func (n *Node) catchUp(p *proc) {
 	}
 }
 
-// deliver pins a stored object for a process and tells it where the bytes are.
-func (n *Node) deliver(p *proc, id raygo.ObjectID, v sched.Value) {
-	if x, ok := n.store.TryPin([]raygo.ObjectID{v.Store}); ok {
-		p.giveView(id, &v, x[0])
-		return
-	}
-	n.wg.Go(func() {
-		x, err := n.store.Pin(n.ctx, []raygo.ObjectID{v.Store})
-		n.mu.Lock()
-		switch {
-		case err != nil:
-			out := wire(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("bring", id, err)})
-			p.send(func(b []byte) []byte { return ipc.AppendReady(b, id, &out) })
-		case p.gone:
-			n.store.Unpin(v.Store)
-		default:
-			p.giveView(id, &v, x[0])
-		}
-		flush := n.endTurn()
-		n.mu.Unlock()
-		flushAll(flush)
-	})
-}
-
 func (p *proc) giveView(id raygo.ObjectID, v *sched.Value, x objects.Extent) {
 	p.pins[v.Store]++
 	out := storedAt(v, x)
+	p.send(func(b []byte) []byte { return ipc.AppendReady(b, id, &out) })
+}
+
+// refuse answers that an object cannot be had. The loop is held.
+func (p *proc) refuse(id raygo.ObjectID, f *raygo.Failure) {
+	out := valueOf(&sched.Value{Kind: sched.Failed, Code: f.Code, Failure: f})
 	p.send(func(b []byte) []byte { return ipc.AppendReady(b, id, &out) })
 }
 
@@ -238,7 +235,7 @@ func (n *Node) streamState(e *sched.StreamState) {
 	}
 	s := ipc.StreamState{Task: e.Task, Produced: e.Produced, Ended: e.Ended}
 	if e.Failure.Kind == sched.Failed {
-		s.Failure = wire(&e.Failure)
+		s.Failure = valueOf(&e.Failure)
 	}
 	p.send(func(b []byte) []byte { return ipc.AppendStreamState(b, &s) })
 }
@@ -249,40 +246,6 @@ type fetch struct {
 	extents map[raygo.ObjectID]objects.Extent
 	cancel  context.CancelFunc // while they are on their way
 	ids     []raygo.ObjectID
-}
-
-// fetch brings a task's stored arguments into memory, all or none.
-func (n *Node) fetch(e *sched.Fetch) {
-	f := &fetch{award: e.Award, ids: e.Objects}
-	n.fetches[e.Task] = f
-	if xs, ok := n.store.TryPin(e.Objects); ok {
-		f.pinned(xs)
-		n.later(&sched.ArgsReady{Task: e.Task, Award: e.Award})
-		return
-	}
-	ctx, cancel := context.WithCancel(n.ctx)
-	f.cancel = cancel
-	n.wg.Go(func() {
-		defer cancel()
-		xs, err := n.store.Pin(ctx, e.Objects)
-		n.mu.Lock()
-		switch {
-		case n.fetches[e.Task] != f: // withdrawn meanwhile
-			if err == nil {
-				n.store.Unpin(e.Objects...)
-			}
-		case err != nil:
-			delete(n.fetches, e.Task)
-			n.step(&sched.ArgsFailed{Task: e.Task, Award: e.Award, Failure: storeFailure("bring an argument of", raygo.ObjectID{}, err)})
-		default:
-			f.cancel = nil
-			f.pinned(xs)
-			n.step(&sched.ArgsReady{Task: e.Task, Award: e.Award})
-		}
-		flush := n.endTurn()
-		n.mu.Unlock()
-		flushAll(flush)
-	})
 }
 
 func (f *fetch) pinned(xs []objects.Extent) {
@@ -365,7 +328,7 @@ func (p *proc) allocated(id raygo.ObjectID, size uint64, x objects.Extent, err e
 	var v ipc.Value
 	switch {
 	case err != nil:
-		v = wire(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("store", id, err)})
+		v = valueOf(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("store", id, err)})
 	case p.gone:
 		p.n.store.Abort(id)
 		return

@@ -75,8 +75,9 @@ type Config struct {
 	// place of the machine. Default: the machine and its control groups.
 	MemoryProbe func() (total, available int64)
 
-	// Listen are the multiaddrs to listen on. Default: /ip4/127.0.0.1/tcp/0, and
-	// none with Private. Anything but loopback needs a membership.
+	// Listen are the multiaddrs to listen on. Default: 127.0.0.1, at the port of
+	// the last run if that is free, and none with Private. Anything but loopback
+	// needs a membership.
 	Listen []string
 	// Announce are the multiaddrs to tell others in place of those listened on.
 	Announce []string
@@ -86,6 +87,9 @@ type Config struct {
 	ClusterKeyFile string
 	// Join is an invite, swapped for a certificate kept in DataDir.
 	Join string
+	// LoopbackDir holds the key that the peers of one user on one machine share
+	// when no cluster is configured. Default: the directory of the default socket.
+	LoopbackDir string
 	// Client makes a peer that offers nothing and owns the jobs of its
 	// programs: the bridge of a program to a cluster.
 	Client bool

@@ -16,6 +16,7 @@ type attempt struct {
 	depth        int
 	pid          int
 	state        raygo.TaskState
+	peer         string // that had it, "" for this one
 	failure      sched.Value
 	created      time.Time
 	started      time.Time
@@ -34,6 +35,7 @@ type record struct {
 	attempt      uint32
 	depth        int32
 	pid          int32
+	peer         *string // nil for this one
 	state        raygo.TaskState
 }
 
@@ -55,6 +57,9 @@ func (r *record) unpack() attempt {
 	}
 	if r.failure != nil {
 		a.failure = *r.failure
+	}
+	if r.peer != nil {
+		a.peer = *r.peer
 	}
 	return a
 }

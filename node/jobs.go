@@ -28,6 +28,7 @@ const (
 // job is one run of a driver, as the peer keeps it.
 type job struct {
 	id        raygo.JobID
+	owner     string // the peer that it is of; "" for this one
 	name      string
 	program   *launch.Program
 	binary    string // what to show
@@ -41,9 +42,15 @@ type job struct {
 	logs      bool
 	drivers   []*proc
 	interned  map[string]sched.ClassID
+	known     []sched.ClassID // classes that other peers defined
 	ended     bool
+	platforms []string               // of the builds that there are
+	binaries  map[string]string      // paths of builds for other platforms
 	kept      chan struct{}          // closed when cid is known, or known not to be had
 	cid       atomic.Pointer[string] // of the program, once it is kept
+	builds    map[string]string      // CIDs of binaries; complete when kept is closed
+	unusable  string                 // why another peer's job cannot run here; likewise
+	cancel    context.CancelFunc     // of what goes on for another peer's job
 }
 
 // accept serves the socket.
@@ -164,7 +171,7 @@ func (n *Node) enter(p *proc, w *ipc.Welcome, j *job) error {
 		n.jobs[j.id] = j
 		j.drivers = append(j.drivers, p)
 		if fresh {
-			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached})
+			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached, Info: j.info()})
 		} else {
 			n.step(&sched.JobAttached{Job: j.id, Driver: p.id})
 		}
@@ -199,7 +206,12 @@ func (n *Node) closedTo(j *job) *raygo.Failure {
 // discard gives back what jobFor took.
 func (n *Node) discard(j *job) {
 	n.store.CloseJob(j.id)
-	_ = j.program.Close()
+	if j.cancel != nil {
+		j.cancel()
+	}
+	if j.program != nil {
+		_ = j.program.Close()
+	}
 }
 
 // jobFor makes a new job for a driver, or finds the one it attaches to.
@@ -215,6 +227,7 @@ func (n *Node) jobFor(p *proc) (*job, error) {
 	j := &job{
 		id: raygo.NewJobID(), name: h.JobName, program: prog, binary: h.Program, functions: h.Functions, dir: h.Dir, pid: p.pid,
 		started: time.Now(), detached: h.Detached, logs: h.LogToDriver, interned: map[string]sched.ClassID{}, kept: make(chan struct{}),
+		platforms: append(slices.Sorted(maps.Keys(h.Binaries)), platform), binaries: h.Binaries, builds: map[string]string{},
 	}
 	if j.arena, j.arenaSize, err = n.store.OpenJob(j.id); err != nil {
 		_ = prog.Close()
@@ -233,7 +246,7 @@ func (n *Node) jobToAttach(h *ipc.Hello) (*job, error) {
 	defer n.mu.Unlock()
 	j := n.jobs[id]
 	switch {
-	case j == nil || j.ended:
+	case j == nil || j.ended || j.owner != "":
 		return nil, raygo.Fail(raygo.CodeRefused, "there is no job %s on this peer; list jobs shows those there are", h.Attach)
 	case !j.detached:
 		return nil, raygo.Fail(raygo.CodeRefused, "job %s is not detached: only its own driver may use it", h.Attach)
@@ -273,7 +286,7 @@ func (n *Node) internClass(j *job, def *ipc.Class) sched.ClassID {
 	cl := &class{id: n.nextClass, job: j.id, def: *def, row: sched.Shape(&def.Options)}
 	n.classes[cl.id] = cl
 	j.interned[key] = cl.id
-	n.step(&sched.ClassDefined{Class: cl.id, Job: j.id, Function: def.Function, Options: def.Options})
+	n.step(&sched.ClassDefined{Class: cl.id, Job: j.id, Function: def.Function, Options: def.Options, Def: []byte(key)})
 	return cl.id
 }
 
@@ -284,11 +297,17 @@ func (n *Node) jobDone(e *sched.JobDone) {
 	if j == nil || j.ended {
 		return
 	}
-	row := n.jobRow(j, &sched.JobView{ID: id, Finished: e.Finished, Failed: e.Failed})
-	row.State, row.Ended = "FINISHED", time.Now()
+	if j.owner == "" {
+		row := n.jobRow(j, &sched.JobView{ID: id, Finished: e.Finished, Failed: e.Failed})
+		row.State, row.Ended = "FINISHED", time.Now()
+		n.book.jobEnded(row)
+	}
 	j.ended = true
 	delete(n.jobs, id)
 	for _, cl := range j.interned {
+		delete(n.classes, cl)
+	}
+	for _, cl := range j.known {
 		delete(n.classes, cl)
 	}
 	for t, f := range n.fetches {
@@ -307,7 +326,6 @@ func (n *Node) jobDone(e *sched.JobDone) {
 	}
 	n.discard(j)
 	n.memos.forget(id)
-	n.book.jobEnded(row)
 }
 
 // warn tells the job's drivers and the log.

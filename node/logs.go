@@ -164,17 +164,14 @@ func (n *Node) output(w *worker, stderr bool, line []byte) {
 	if w.process != nil {
 		l.PID = w.process.PID()
 	}
-	var flush []*proc
-	if w.job.logs {
-		for _, p := range w.job.drivers {
-			if p.conn.Backlog() < softBacklog {
-				p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeLog, &l) })
-			} else {
-				n.metrics.logsDropped.Inc()
-			}
-		}
-		flush = n.endTurn()
+	switch {
+	case !w.job.logs:
+	case w.job.owner != "":
+		n.logToOwner(w.job, &l)
+	default:
+		n.logToDrivers(w.job, &l)
 	}
+	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)
 	if err := n.book.logs.write(w, task, line); err != nil {

@@ -38,14 +38,25 @@ func (n *Node) stepAt(now time.Time, ev sched.Event) {
 // later queues an event for the end of the step that is being carried out.
 func (n *Node) later(ev sched.Event) { n.pending = append(n.pending, ev) }
 
+// turnEnd is what to flush after a hold of the loop: connections of processes, and
+// links to peers.
+type turnEnd struct {
+	n       *Node
+	procs   []*proc
+	remotes []*remote
+}
+
 // endTurn ends a hold of the loop: timers are set, and the connections to flush
 // are handed to the caller, who does so without the lock.
-func (n *Node) endTurn() []*proc {
+func (n *Node) endTurn() turnEnd {
 	n.afterTurn()
-	flush := n.dirty
-	n.dirty = nil
-	for _, p := range flush {
+	flush := turnEnd{n, n.dirty, n.dirtyRemotes}
+	n.dirty, n.dirtyRemotes = nil, nil
+	for _, p := range flush.procs {
 		p.dirty = false
+	}
+	for _, r := range flush.remotes {
+		r.dirty = false
 	}
 	return flush
 }
@@ -56,7 +67,7 @@ func (n *Node) afterTurn() {
 		n.timer.Reset(time.Until(next))
 	}
 	if n.draining && !n.stopped {
-		if c := n.core.Counts(); c.Running == 0 && c.Ready == 0 {
+		if c := n.core.Counts(); c.Unfinished == 0 || c.Running == 0 && c.Ready == 0 {
 			select {
 			case <-n.idle:
 			default:
@@ -66,8 +77,11 @@ func (n *Node) afterTurn() {
 	}
 }
 
-func flushAll(procs []*proc) {
-	for _, p := range procs {
+func flushAll(e turnEnd) {
+	for _, r := range e.remotes {
+		e.n.mesh.links.Flush(r.id)
+	}
+	for _, p := range e.procs {
 		_ = p.conn.Flush() // its reader sees the end of a broken connection
 	}
 }
@@ -111,6 +125,7 @@ func (n *Node) pushLate(ctx context.Context) error {
 		for p := range n.late {
 			n.catchUp(p)
 		}
+		n.flushAllLogs()
 		if len(n.late) > 0 {
 			t.Reset(latePeriod)
 		} else {

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -72,7 +71,8 @@ func (n *Node) open() (err error) {
 			n.close()
 		}
 	}()
-	if err = n.identify(); err != nil {
+	key, err := n.identify()
+	if err != nil {
 		return err
 	}
 	if n.res, err = n.resources(); err != nil {
@@ -85,7 +85,7 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
-	sc := objects.Config{Limit: n.cfg.ObjectStoreMemory, SpillDir: spill, DiskHigh: n.cfg.DiskHigh, PutWait: n.cfg.PutWait, Logger: n.log}
+	sc := objects.Config{Limit: n.cfg.ObjectStoreMemory, SpillDir: spill, DiskHigh: n.cfg.DiskHigh, PutWait: n.cfg.PutWait, Dropped: n.evicted, Named: n.named, Logger: n.log}
 	if err = sc.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -109,23 +109,24 @@ func (n *Node) open() (err error) {
 	if err = n.listenHTTP(); err != nil {
 		return err
 	}
+	if err = n.openMesh(key); err != nil {
+		return err
+	}
 	return n.listen()
 }
 
 // identify reads the peer's key, or makes it.
-func (n *Node) identify() error {
+func (n *Node) identify() (crypto.PrivKey, error) {
 	key, err := n.dir.key()
 	if err != nil {
-		return fmt.Errorf("read the peer's key: %w", err)
+		return nil, fmt.Errorf("read the peer's key: %w", err)
 	}
 	id, err := peer.IDFromPrivateKey(key)
 	if err != nil {
-		return fmt.Errorf("derive the peer's ID: %w", err)
+		return nil, fmt.Errorf("derive the peer's ID: %w", err)
 	}
-	n.id = id.String()
-	raw := []byte(id)
-	n.tag = binary.BigEndian.Uint32(raw[len(raw)-4:]) | 1
-	return nil
+	n.id, n.tag = id.String(), tagOf([]byte(id))
+	return key, nil
 }
 
 // resources are what the peer offers.
@@ -213,6 +214,7 @@ func (n *Node) close() {
 	if n.listener != nil {
 		_ = n.listener.Close()
 	}
+	n.mesh.close()
 	if n.book != nil {
 		n.book.close()
 	}
@@ -312,7 +314,10 @@ func defaultDataDir() (string, error) {
 	return filepath.Join(home, ".local", "share", "raygo"), nil
 }
 
-func (d *dataDir) keys() string     { return filepath.Join(d.path, "keys") }
+// keysDir is the directory of the peer's keys in its data directory.
+const keysDir = "keys"
+
+func (d *dataDir) keys() string     { return filepath.Join(d.path, keysDir) }
 func (d *dataDir) programs() string { return filepath.Join(d.path, "programs") }
 
 func (d *dataDir) spill(configured string) (string, error) {

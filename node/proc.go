@@ -56,6 +56,7 @@ type missed struct {
 	id     raygo.ObjectID
 	wanted bool
 	mode   uint8
+	note   *sched.Notify // of another peer's job, whose core tells it once
 }
 
 // send appends a frame and marks the connection for flushing. The loop is held.

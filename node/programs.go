@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/launch"
 	"github.com/raygo/raygo/objects"
 	"github.com/raygo/raygo/sdk/ipc"
 )
@@ -26,7 +27,25 @@ func (n *Node) keepProgram(j *job) {
 			n.log.Warn("keep the program for replay", "err", err)
 		}
 		_ = held.Close()
+		n.keepBuilds(j)
 	})
+}
+
+// keepBuilds does the same for the builds that peers of other platforms run.
+func (n *Node) keepBuilds(j *job) {
+	for platform, path := range j.binaries {
+		prog, err := launch.OpenFile(path)
+		if err != nil {
+			n.log.Warn("open a build of the program", "platform", platform, "err", err)
+			continue
+		}
+		id, _, err := prog.Keep(n.ctx, n.dir.programs(), programID)
+		if err != nil && n.ctx.Err() == nil {
+			n.log.Warn("keep a build of the program", "platform", platform, "err", err)
+		}
+		j.builds[platform] = id
+		_ = prog.Close()
+	}
 }
 
 // programName is the CID of a running job's program, for which it waits; ""

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +40,11 @@ func (p *proc) query(b []byte) error {
 		defer p.asking.Add(-1)
 		ctx, cancel := context.WithCancel(n.ctx)
 		defer cancel()
-		body, err := n.ask(ctx, p, id, &q)
+		asks := &asker{
+			wide: true, gone: p.hungUp.Load,
+			part: func(b []byte) { p.answer(id, &ipc.Answer{Body: b, More: true}) },
+		}
+		body, err := n.ask(ctx, asks, &q)
 		a := &ipc.Answer{}
 		var f *raygo.Failure
 		switch {
@@ -51,7 +53,7 @@ func (p *proc) query(b []byte) error {
 		case err != nil:
 			a.Failure = raygo.Fail(raygo.CodeRefused, "%v", err)
 		default:
-			body = p.answerRows(id, body)
+			body = asks.rows(body)
 			if a.Body = ipc.Marshal(body); len(a.Body) > ipc.MaxFrame-1024 {
 				*a = ipc.Answer{Failure: raygo.Fail(raygo.CodeRefused, "the answer has %d bytes, a frame takes %d: ask for fewer rows with a limit", len(a.Body), ipc.MaxFrame)}
 			}
@@ -64,22 +66,22 @@ func (p *proc) query(b []byte) error {
 // rowsPerAnswer keeps answers well below what a frame takes.
 const rowsPerAnswer = 5_000
 
-// answerRows sends what a long list has before its last part, and returns that.
-func (p *proc) answerRows(ask uint32, body any) any {
+// rows sends what a long list has before its last part, and returns that.
+func (a *asker) rows(body any) any {
 	switch b := body.(type) {
 	case *ipc.Rows[ipc.TaskRow]:
-		sendRows(p, ask, b)
+		sendRows(a, b)
 	case *ipc.Rows[ipc.ObjectRow]:
-		sendRows(p, ask, b)
+		sendRows(a, b)
 	}
 	return body
 }
 
-func sendRows[R any](p *proc, ask uint32, rows *ipc.Rows[R]) {
+func sendRows[R any](a *asker, rows *ipc.Rows[R]) {
 	for len(rows.Rows) > rowsPerAnswer {
 		part := *rows
 		part.Rows = rows.Rows[:rowsPerAnswer]
-		p.answer(ask, &ipc.Answer{Body: ipc.Marshal(&part), More: true})
+		a.part(ipc.Marshal(&part))
 		rows.Rows = rows.Rows[rowsPerAnswer:]
 	}
 }
@@ -88,8 +90,8 @@ func (p *proc) answer(id uint32, a *ipc.Answer) {
 	_ = p.conn.Send(func(b []byte) []byte { return ipc.AppendNumbered(b, ipc.TypeAnswer, id, a) })
 }
 
-// ask finds the answer to a question.
-func (n *Node) ask(ctx context.Context, p *proc, id uint32, q *ipc.Query) (any, error) {
+// askHere finds what this peer alone knows.
+func (n *Node) askHere(ctx context.Context, a *asker, q *ipc.Query) (any, error) {
 	switch q.Op {
 	case ipc.QueryStatus:
 		return n.status(), nil
@@ -118,15 +120,16 @@ func (n *Node) ask(ctx context.Context, p *proc, id uint32, q *ipc.Query) (any, 
 	case ipc.QueryExplain:
 		return n.explain(q)
 	case ipc.QueryLogs:
-		return n.answerLogs(ctx, p, id, q)
+		return n.answerLogs(ctx, a, q)
 	case ipc.QueryCancel:
 		return n.cancelFor(ctx, q)
 	case ipc.QueryTimeline:
-		return n.answerTimeline(p, id), nil
+		return n.answerTimeline(a, q), nil
 	case ipc.QueryMemory:
 		return n.memory(q)
 	case ipc.QueryResources:
-		return n.nodeRow(), nil
+		row := n.nodeRow()
+		return &row, nil
 	case ipc.QueryReplay:
 		return n.replay(ctx, q)
 	}
@@ -216,43 +219,6 @@ func (n *Node) oneObject(ctx context.Context, q *ipc.Query) (*ipc.Rows[ipc.Objec
 	return &ipc.Rows[ipc.ObjectRow]{Rows: []ipc.ObjectRow{row}, Total: 1, Peers: ipc.Asked{Asked: 1, Answered: 1}}, nil
 }
 
-// explain says why a task is where it is and what became of its attempts.
-func (n *Node) explain(q *ipc.Query) (*ipc.Explanation, error) {
-	rows, err := n.taskAttempts(q)
-	if err != nil {
-		return nil, err
-	}
-	x := &ipc.Explanation{Task: rows.Rows[len(rows.Rows)-1]}
-	for i := range rows.Rows {
-		r := &rows.Rows[i]
-		at := fmt.Sprintf("attempt %d", r.Attempt)
-		switch {
-		case r.State == raygo.Finished.String() || r.State == raygo.Failed.String():
-			if r.Started.IsZero() {
-				x.Decisions = append(x.Decisions, fmt.Sprintf("%s never ran: %s %s", at, r.ErrorType, r.ErrorMessage))
-				continue
-			}
-			text := fmt.Sprintf("%s was placed on this peer %s after it was submitted: it is the only peer, and its resources (%s) were free", at, r.Started.Sub(r.Created).Round(time.Microsecond), shapeText(r.Resources))
-			text += fmt.Sprintf("; it ran %s in worker %d and is %s", r.Ended.Sub(r.Started).Round(time.Microsecond), r.WorkerPID, r.State)
-			if r.ErrorType != "" {
-				text += fmt.Sprintf(" (%s: %s)", r.ErrorType, r.ErrorMessage)
-			}
-			x.Decisions = append(x.Decisions, text)
-		default:
-			x.Decisions = append(x.Decisions, fmt.Sprintf("%s is %s: %s", at, r.State, r.Reason))
-		}
-	}
-	return x, nil
-}
-
-func shapeText(m map[string]float64) string {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		parts = append(parts, fmt.Sprintf("%s=%v", k, m[k]))
-	}
-	return strings.Join(parts, ", ")
-}
-
 // summary counts tasks by function and state, or objects by maker.
 func (n *Node) summary(q *ipc.Query) (*ipc.Summary, error) {
 	s := &ipc.Summary{Time: time.Now(), Groups: []ipc.SummaryGroup{}, Peers: ipc.Asked{Asked: 1, Answered: 1}}
@@ -283,12 +249,16 @@ func (n *Node) summary(q *ipc.Query) (*ipc.Summary, error) {
 	}
 	before := n.book.everEnded()
 	n.eachTask(func(v *sched.TaskView) {
-		if !v.NoEvents {
+		if !v.NoEvents && !n.toldBy(v.Peer) {
 			add(v.Function, v.State.String(), normalTask, 0)
 		}
 	})
 	ended, fresh := n.book.endedSince(before)
+	away := n.tellers()
 	for i := range ended[:len(ended)-fresh] { // the rest was counted as live
+		if away[ended[i].peer] {
+			continue
+		}
 		add(ended[i].function, ended[i].state.String(), normalTask, 0)
 	}
 	return s, nil

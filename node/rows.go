@@ -26,6 +26,9 @@ func (n *Node) liveRow(v *sched.TaskView, progress map[raygo.TaskID]ipc.Note) ip
 	if !v.Parent.IsZero() {
 		r.ParentTaskID = v.Parent.String()
 	}
+	if v.Peer != "" {
+		r.PeerID = v.Peer
+	}
 	if p, ok := progress[v.ID]; ok {
 		r.Progress = progressText(&p)
 	}
@@ -37,6 +40,9 @@ func (a *attempt) row(peer string) ipc.TaskRow {
 	r := ipc.TaskRow{
 		TaskID: a.task.String(), Attempt: int(a.attempt), FuncName: a.function, State: a.state.String(), JobID: a.task.Job().String(),
 		PeerID: peer, WorkerPID: a.pid, Type: normalTask, Resources: a.class.row, Created: a.created, Started: a.started, Ended: a.ended, Depth: a.depth,
+	}
+	if a.peer != "" {
+		r.PeerID = a.peer
 	}
 	if !a.parent.IsZero() {
 		r.ParentTaskID = a.parent.String()
@@ -96,11 +102,12 @@ func (n *Node) taskRows(q *ipc.Query) (*ipc.Rows[ipc.TaskRow], error) {
 		add(&live[i])
 	}
 	ended, fresh := n.book.endedSince(before)
-	twice := attemptsOf(live, fresh)
+	twice, away := attemptsOf(live, fresh), n.tellers()
 	for i := range ended {
 		a := &ended[len(ended)-1-i]
 		switch {
 		case i < fresh && twice[attemptKey{a.task, a.attempt}]:
+		case away[a.peer]:
 		case f.full():
 			f.count(1)
 		default:
@@ -232,7 +239,7 @@ func (n *Node) jobRows(q *ipc.Query) (*ipc.Rows[ipc.JobRow], error) {
 	n.mu.Lock()
 	var rows []ipc.JobRow
 	for _, v := range n.core.Jobs() {
-		if j := n.jobs[v.ID]; j != nil {
+		if j := n.jobs[v.ID]; j != nil && j.owner == "" {
 			rows = append(rows, n.jobRow(j, &v))
 		}
 	}
@@ -267,7 +274,7 @@ func (n *Node) nodeRow() ipc.NodeRow {
 	defer n.mu.Unlock()
 	c := n.core.Counts()
 	r := ipc.NodeRow{
-		PeerID: n.id, Alive: true, State: "ALIVE", Addrs: []string{}, Labels: n.cfg.Labels, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		PeerID: n.id, Alive: true, State: "ALIVE", Addrs: n.mesh.addrs(), Labels: n.cfg.Labels, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 		Version: Version, Tier: string(n.launcher.Tier()), Workers: len(n.workers), Pending: c.Ready, Running: c.Running,
 		Store: n.storeUsage(), Started: n.born, Hostname: host, PID: os.Getpid(),
 	}
@@ -294,7 +301,11 @@ func (n *Node) status() *ipc.ClusterStatus {
 	for _, d := range n.core.Demands() {
 		s.Demands = append(s.Demands, ipc.Demand{Shape: d.Shape, FuncName: d.Function, Count: d.Count, Infeasible: d.Infeasible})
 	}
-	s.Jobs = len(n.jobs)
+	for _, j := range n.jobs {
+		if j.owner == "" {
+			s.Jobs++
+		}
+	}
 	return s
 }
 

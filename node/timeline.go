@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -12,16 +13,21 @@ import (
 // traceEvents is how many events of a timeline are sent in one answer.
 const traceEvents = 10_000
 
-// answerTimeline sends the peer's history as a Chrome trace, in parts.
-func (n *Node) answerTimeline(p *proc, ask uint32) *ipc.Timeline {
+// answerTimeline sends the peer's history as a Chrome trace, in parts. The query's
+// ID, if any, is what to count time from, in Unix nanoseconds.
+func (n *Node) answerTimeline(a *asker, q *ipc.Query) *ipc.Timeline {
+	origin := n.born
+	if t, err := strconv.ParseInt(q.ID, 10, 64); err == nil {
+		origin = time.Unix(0, t)
+	}
 	ended, _ := n.book.endedSince(0)
 	n.book.mu.Lock()
 	spans := make([]span, 0, len(n.book.spans.all))
 	n.book.spans.each(func(s *span) { spans = append(spans, *s) })
 	n.book.mu.Unlock()
-	events := trace(n.born, ended, spans)
+	events := trace(origin, ended, spans)
 	for len(events) > traceEvents {
-		p.answer(ask, &ipc.Answer{Body: ipc.Marshal(&ipc.Timeline{Events: events[:traceEvents]}), More: true})
+		a.part(ipc.Marshal(&ipc.Timeline{Events: events[:traceEvents]}))
 		events = events[traceEvents:]
 	}
 	return &ipc.Timeline{Events: events}

@@ -68,7 +68,7 @@ type liveTask struct {
 func (n *Node) eachLive(f func([]liveTask)) {
 	part := make([]liveTask, 0, 64)
 	n.eachTask(func(v *sched.TaskView) {
-		if v.NoEvents {
+		if v.NoEvents || n.toldBy(v.Peer) {
 			return
 		}
 		part = append(part, liveTask{TaskView: *v, class: n.classes[v.Class]})
@@ -82,6 +82,24 @@ func (n *Node) eachLive(f func([]liveTask)) {
 	})
 	n.book.addProgress(part)
 	f(part)
+}
+
+// toldBy reports whether a task elsewhere is told of by the peer that has it, which
+// knows more of it. The loop is held.
+func (n *Node) toldBy(peer string) bool { return peer != "" && n.remotes[peer] != nil }
+
+// tellers are the peers that can be asked for what they have.
+func (n *Node) tellers() map[string]bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.remotes) == 0 {
+		return nil
+	}
+	m := make(map[string]bool, len(n.remotes))
+	for id := range n.remotes {
+		m[id] = true
+	}
+	return m
 }
 
 func (b *book) addProgress(tasks []liveTask) {

@@ -44,8 +44,13 @@ func (n *Node) startWorker(e *sched.StartWorker) {
 }
 
 func (n *Node) runWorker(w *worker, env map[string]string) {
+	program, err := n.launchable(n.ctx, w.job)
+	if err != nil {
+		n.workerFailed(w, err.Error())
+		return
+	}
 	process, err := n.launcher.Start(n.ctx, launch.Spec{
-		Program: w.job.program, Job: w.job.id, Env: env, GPUIDs: w.gpus, Dir: w.job.dir,
+		Program: program, Job: w.job.id, Env: env, GPUIDs: w.gpus, Dir: w.job.dir,
 		Name:   fmt.Sprintf("worker-%d", w.id),
 		Output: func(stderr bool, line []byte) { n.output(w, stderr, line) },
 	})

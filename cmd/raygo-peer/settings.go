@@ -22,11 +22,7 @@ type settings struct {
 	logLevel  string
 	logFormat string
 
-	listen     []string
-	bootstrap  []string
-	clusterKey string
-	join       string
-	bridge     string
+	bridge string
 }
 
 // newSettings are the defaults.
@@ -74,11 +70,16 @@ func (s *settings) flags(fs *pflag.FlagSet) {
 	fs.Var(oneOf{&s.logFormat, []string{"text", "json"}}, "log-format", "form of the log on stderr")
 	fs.StringVar(&s.config, "config", "", "YAML `FILE` with any of these flags as keys")
 
-	fs.StringArrayVar(&s.listen, "listen", nil, "`MULTIADDR` to listen on; only loopback without a cluster (repeatable)")
-	fs.StringArrayVar(&s.bootstrap, "bootstrap", nil, "`MULTIADDR` of a peer to join (repeatable; needs a cluster)")
-	fs.StringVar(&s.clusterKey, "cluster-key", "", "`FILE` of the cluster's key (needs a cluster)")
-	fs.StringVar(&s.join, "join", "", "`INVITE` to a cluster (needs a cluster)")
-	fs.StringVar(&s.bridge, "bridge", "", "`MULTIADDR` of a peer to hand programs on to (needs a cluster)")
+	fs.StringArrayVar(&n.Listen, "listen", nil, "`MULTIADDR` to listen on; only loopback without a cluster (repeatable; default 127.0.0.1 at the last run's port)")
+	fs.StringArrayVar(&n.Announce, "announce", nil, "`MULTIADDR` that others are told instead, as from behind a router (repeatable)")
+	fs.StringArrayVar(&n.Bootstrap, "bootstrap", nil, "`MULTIADDR` of a peer to find the cluster by (repeatable)")
+	fs.StringVar(&n.ClusterKeyFile, "cluster-key", "", "`FILE` of the cluster's key, made by 'raygo cluster create'")
+	fs.StringVar(&n.Join, "join", "", "`INVITE` to a cluster, made by 'raygo cluster invite'")
+	fs.BoolVar(&n.QUIC, "quic", false, "listen and dial by QUIC too")
+	fs.BoolVar(&n.Relay, "relay", false, "be reached through other peers, and relay for them")
+	fs.BoolVar(&n.HolePunch, "hole-punch", false, "make direct connections between peers behind NAT")
+	fs.BoolVar(&n.MDNS, "mdns", false, "find peers of the cluster on the local network")
+	fs.StringVar(&s.bridge, "bridge", "", "`MULTIADDR` of a peer to hand programs on to: offer nothing here")
 }
 
 // configuration is the node's configuration, or what is wrong with the
@@ -101,13 +102,7 @@ func (s *settings) configuration(errOut io.Writer) (node.Config, error) {
 	if cfg.DrainTimeout < 0 {
 		return cfg, usagef("--drain-timeout %v is negative", cfg.DrainTimeout)
 	}
-	if err := s.oneMachine(); err != nil {
-		return cfg, err
-	}
-	for _, a := range s.listen {
-		cfg.Logger.Warn("this build serves programs of this machine through its socket and opens no network address", "listen", a)
-	}
-	return cfg, nil
+	return cfg, s.network(&cfg)
 }
 
 func (s *settings) logger(w io.Writer) *slog.Logger {
@@ -120,42 +115,44 @@ func (s *settings) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
-// oneMachine refuses what needs a cluster.
-func (s *settings) oneMachine() error {
-	for _, a := range s.listen {
-		loopback, err := isLoopback(a)
+// network checks what the peer is to be reached at and finds others by.
+func (s *settings) network(cfg *node.Config) error {
+	if s.bridge != "" {
+		cfg.Bootstrap = append(cfg.Bootstrap, s.bridge)
+		cfg.CPUs, cfg.GPUs = 0, 0
+	}
+	if cfg.ClusterKeyFile != "" && cfg.Join != "" {
+		return usagef("--cluster-key and --join: a machine that has the cluster's key needs no invite; give one of them")
+	}
+	for _, a := range cfg.Listen {
+		loopback, err := isLoopback("listen", a)
 		if err != nil {
 			return usageError{err}
 		}
-		if !loopback {
+		if !loopback && !cfg.InCluster() {
 			return usagef("--listen %s: without membership of a cluster a peer serves this machine alone and listens on loopback only; "+
-				"'raygo cluster create' makes the key of a cluster, --cluster-key FILE uses it", a)
+				"'raygo cluster create' makes the key of a cluster, --cluster-key FILE uses it, and --join INVITE joins one", a)
 		}
 	}
-	for _, f := range []struct {
-		flag string
-		set  bool
-	}{
-		{"bootstrap", len(s.bootstrap) > 0}, {"cluster-key", s.clusterKey != ""}, {"join", s.join != ""}, {"bridge", s.bridge != ""},
-	} {
-		if f.set {
-			return usagef("--%s: raygo %s serves one machine; clusters of several are not part of this build", f.flag, node.Version)
+	for _, a := range cfg.Bootstrap {
+		if _, err := isLoopback("bootstrap", a); err != nil {
+			return usageError{err}
 		}
 	}
 	return nil
 }
 
 // isLoopback reports whether a multiaddr is of this machine alone.
-func isLoopback(multiaddr string) (bool, error) {
+func isLoopback(flag, multiaddr string) (bool, error) {
 	parts := strings.Split(multiaddr, "/")
 	if len(parts) < 3 || parts[0] != "" {
-		return false, usagef("--listen %q is not a multiaddr, as /ip4/127.0.0.1/tcp/4001", multiaddr)
+		return false, usagef("--%s %q is not a multiaddr, as /ip4/127.0.0.1/tcp/4001", flag, multiaddr)
 	}
 	switch parts[1] {
 	case "ip4", "ip6":
 		addr, err := netip.ParseAddr(parts[2])
 		if err != nil {
-			return false, usagef("--listen %q: %w", multiaddr, err)
+			return false, usagef("--%s %q: %w", flag, multiaddr, err)
 		}
 		return addr.IsLoopback(), nil
 	case "dns", "dns4", "dns6":
@@ -163,5 +160,5 @@ func isLoopback(multiaddr string) (bool, error) {
 	case "unix":
 		return true, nil
 	}
-	return false, usagef("--listen %q begins with neither /ip4 nor /ip6", multiaddr)
+	return false, usagef("--%s %q begins with neither /ip4 nor /ip6", flag, multiaddr)
 }

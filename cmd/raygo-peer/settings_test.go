@@ -129,10 +129,9 @@ func TestBadSettingsSayWhatIsWrong(t *testing.T) {
 		{args: []string{"--log-level", "loud"}, want: "not one of debug, info, warn, error"},
 		{args: []string{"--listen", "/ip4/0.0.0.0/tcp/4001"}, want: "raygo cluster create"},
 		{args: []string{"--listen", "4001"}, want: "not a multiaddr"},
-		{args: []string{"--bootstrap", "/ip4/10.0.0.1/tcp/1"}, want: "serves one machine"},
-		{args: []string{"--cluster-key", "k"}, want: "serves one machine"},
-		{args: []string{"--join", "x"}, want: "serves one machine"},
-		{args: []string{"--bridge", "x"}, want: "serves one machine"},
+		{args: []string{"--bootstrap", "10.0.0.1"}, want: "not a multiaddr"},
+		{args: []string{"--cluster-key", "k", "--join", "x"}, want: "needs no invite"},
+		{args: []string{"--bridge", "x"}, want: "not a multiaddr"},
 		{args: []string{"--config", "/nowhere/peer.yaml"}, want: "/nowhere/peer.yaml: no such file"},
 	} {
 		_, err := settle(t, c.args, c.env, c.file)

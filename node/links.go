@@ -1,0 +1,92 @@
+package node
+
+import (
+	"time"
+
+	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/wire"
+)
+
+// newLinks prepares the links to other peers.
+func (m *mesh) newLinks() (*link.Mesh, error) {
+	return link.New(link.Config{
+		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Ping: 500 * time.Millisecond, Silence: 4 * time.Second,
+		Registerer: m.n.metrics.registry, Logger: m.n.log,
+	})
+}
+
+// hello is what this peer says first on every link.
+func (m *mesh) hello() link.Hello {
+	return link.Hello{
+		Versions: [2]uint16{wire.Version, wire.Version}, Cluster: m.stand.cluster,
+		Incarnation: m.incarnation, Advert: wire.Encoded(m.advert()), Addrs: m.addrs(),
+	}
+}
+
+// linkHandler is the mesh as its links see it.
+type linkHandler mesh
+
+// Up takes a new link: its peer is made known with what it offers.
+func (h *linkHandler) Up(peer string, hello link.Hello) {
+	m := (*mesh)(h)
+	up, err := m.who.up(peer, &hello)
+	if err != nil {
+		m.n.log.Warn("a peer's hello", "peer", peer, "err", err)
+		m.dropLater(peer, err.Error())
+		return
+	}
+	m.n.linkUp(peer, up)
+}
+
+// Down takes the end of a link.
+func (h *linkHandler) Down(peer, reason string) {
+	m := (*mesh)(h)
+	m.who.down(peer, reason)
+	m.asks.peerGone(peer)
+	m.swarm.Forget(peer)
+	m.n.linkDown(peer, reason)
+}
+
+// Frames takes what a peer said.
+func (h *linkHandler) Frames(peer string, c link.Class, frames [][]byte) {
+	m := (*mesh)(h)
+	var err error
+	if c == link.Task {
+		err = m.n.taskFrames(peer, frames)
+	} else {
+		for _, frame := range frames {
+			if err = m.controlFrame(peer, frame); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		m.n.log.Warn("a peer broke the protocol", "peer", peer, "err", err)
+		m.links.Ban(peer, err.Error())
+	}
+}
+
+// controlFrame takes one frame of a control stream.
+func (m *mesh) controlFrame(peer string, frame []byte) error {
+	k, body, err := wire.KindOf(frame)
+	if err != nil {
+		return err
+	}
+	switch k {
+	case wire.KindGossip:
+		return m.who.heard(peer, body)
+	case wire.KindAsk:
+		var q wire.Ask
+		if err := wire.Decoded(body, &q); err != nil {
+			return err
+		}
+		m.asked(peer, &q)
+	case wire.KindAnswer:
+		var a wire.Answer
+		if err := wire.Decoded(body, &a); err != nil {
+			return err
+		}
+		m.asks.answered(peer, &a)
+	}
+	return nil
+}

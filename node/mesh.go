@@ -1,0 +1,271 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/raygo/raygo/dht"
+	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/objects/swarm"
+)
+
+// Files of the mesh in the data directory.
+const (
+	knownFile = "peers.json"
+	portFile  = "port"
+)
+
+// mesh is what joins this peer to others: the host with its links, who is there,
+// and who has what.
+type mesh struct {
+	n     *Node
+	stand *standing
+	key   crypto.PrivKey
+	host  host.Host
+	links *link.Mesh
+	dht   *dht.DHT
+	swarm *swarm.Swarm
+	known *knownPeers
+	asks  *asks
+	who   *whoIsThere
+	drops chan drop
+
+	incarnation uint64
+}
+
+// drop is a link that is to be ended, by who must not wait.
+type drop struct{ peer, reason string }
+
+// openMesh makes everything that the peer needs to be found and to find others.
+// Nothing moves before run.
+func (n *Node) openMesh(key crypto.PrivKey) (err error) {
+	if n.cfg.alone() {
+		return nil
+	}
+	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), incarnation: uint64(time.Now().UnixNano())}
+	if m.stand, err = n.enroll(); err != nil {
+		return err
+	}
+	if err := checkListen(n.cfg.Listen, m.stand.loopback); err != nil {
+		return err
+	}
+	if m.known, err = openKnown(filepath.Join(n.dir.path, knownFile), time.Now()); err != nil {
+		n.log.Warn("start without the peers of the last run", "err", err)
+	}
+	if err := m.openHost(); err != nil {
+		return err
+	}
+	n.mesh = m
+	defer func() {
+		if err != nil {
+			n.mesh = nil
+			_ = m.host.Close()
+		}
+	}()
+	if m.swarm, err = swarm.New(swarm.Config{
+		Self: n.id, Dial: m.dialBulk, Store: n.store, Programs: n.dir.programs(), Logger: n.log,
+	}); err != nil {
+		return err
+	}
+	if m.who, err = newWhoIsThere(m); err != nil {
+		return err
+	}
+	if m.links, err = m.newLinks(); err != nil {
+		return err
+	}
+	m.dht, err = dht.New(dht.Config{
+		Host: m.host, Cluster: m.stand.cluster, Alive: m.who.alivePeer, Members: m.who.members,
+		Registerer: n.metrics.registry, Logger: n.log,
+	})
+	return err
+}
+
+func (m *mesh) dialBulk(ctx context.Context, peer string) (swarm.Stream, error) {
+	return m.links.OpenBulk(ctx, peer)
+}
+
+// serveBulk serves objects on a stream that another peer opened.
+func (m *mesh) serveBulk(peer string, s network.Stream) {
+	if err := m.swarm.Serve(m.n.ctx, s, peer); err != nil && m.n.ctx.Err() == nil {
+		m.n.log.Debug("serve objects", "peer", peer, "err", err)
+	}
+}
+
+// run keeps the mesh until ctx ends; then its parts end in the order in which
+// they use each other.
+func (m *mesh) run(ctx context.Context) error {
+	if m == nil {
+		<-ctx.Done()
+		return nil
+	}
+	var wg sync.WaitGroup
+	errs := make(chan error, 8)
+	part := func(run func(context.Context) error) {
+		wg.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				errs <- err
+			}
+		})
+	}
+	part(m.links.Run)
+	part(m.swarm.Run)
+	part(m.dht.Run)
+	part(m.who.run)
+	part(m.seek)
+	part(m.dropLinks)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-errs:
+	}
+	wg.Wait()
+	err = errors.Join(err, m.known.save())
+	done := make(chan error, 1)
+	go func() { done <- errors.Join(m.dht.Close(), m.host.Close()) }()
+	select {
+	case closeErr := <-done:
+		return errors.Join(err, closeErr)
+	case <-time.After(hostCloseWait):
+		return errors.Join(err, fmt.Errorf("close the host: it did not end within %s", hostCloseWait))
+	}
+}
+
+// close gives back the host of a mesh that did not run.
+func (m *mesh) close() {
+	if m != nil {
+		_ = m.host.Close() // once more after run, which does nothing
+	}
+}
+
+// hostCloseWait bounds how long libp2p may take to end.
+const hostCloseWait = 5 * time.Second
+
+// dropLater ends a link from where nothing may block. When too many wait, the
+// link ends by its own means: both its ends ping it.
+func (m *mesh) dropLater(peer, reason string) {
+	select {
+	case m.drops <- drop{peer, reason}:
+	default:
+		m.n.log.Error("too many links to drop at once", "peer", peer)
+	}
+}
+
+func (m *mesh) dropLinks(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-m.drops:
+			m.links.Drop(d.peer, d.reason)
+		}
+	}
+}
+
+// addrs are what others reach this peer at, with its ID.
+func (m *mesh) addrs() []string {
+	if m == nil {
+		return []string{}
+	}
+	out := []string{}
+	for _, a := range m.host.Addrs() {
+		out = append(out, a.String()+"/p2p/"+m.n.id)
+	}
+	return out
+}
+
+// joined reports whether there is any other peer.
+func (m *mesh) joined() bool { return len(m.linked()) > 0 }
+
+// linked are the peers to which there is a link.
+func (m *mesh) linked() []string {
+	if m == nil {
+		return nil
+	}
+	return m.who.linkedPeers()
+}
+
+// alive are those of the peers that can be asked now.
+func (m *mesh) alive(peers []string) []string {
+	var out []string
+	for _, p := range peers {
+		if m.who.isLinked(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// provide tells others that content is here.
+func (m *mesh) provide(c cid.Cid) {
+	if m == nil || !c.Defined() {
+		return
+	}
+	if err := m.dht.Provide(c); err != nil {
+		m.n.log.Debug("announce an object", "cid", c, "err", err)
+	}
+}
+
+// maxProviders is how many holders of one object are looked for.
+const maxProviders = 8
+
+// providers looks for holders of content that no hint names.
+func (m *mesh) providers(ctx context.Context, c cid.Cid) []string {
+	ids, err := m.dht.Providers(ctx, c, maxProviders)
+	if err != nil {
+		m.n.log.Debug("look for holders", "cid", c, "err", err)
+	}
+	var out []string
+	for _, id := range ids {
+		if s := id.String(); s != m.n.id {
+			out = append(out, s)
+		}
+	}
+	return m.alive(out)
+}
+
+// openHost starts listening. The port of the last run is tried first, so that
+// those who knew this peer find it again.
+func (m *mesh) openHost() error {
+	c := &m.n.cfg
+	listen := c.Listen
+	port := filepath.Join(m.n.dir.path, portFile)
+	usual := len(listen) == 0 && !c.Private
+	if usual {
+		listen = []string{"/ip4/127.0.0.1/tcp/" + lastPort(port)}
+	}
+	h, err := m.stand.host(m.key, listen)
+	if err != nil && usual {
+		h, err = m.stand.host(m.key, []string{"/ip4/127.0.0.1/tcp/0"})
+	}
+	if err != nil {
+		return fmt.Errorf("listen for other peers at %s: %w", strings.Join(listen, ", "), err)
+	}
+	m.host = h
+	if usual {
+		if err := keepPort(port, h.Addrs()); err != nil {
+			m.n.log.Warn("keep the port", "err", err)
+		}
+	}
+	return nil
+}
+
+// peerOf splits an address with /p2p/ID.
+func peerOf(addr string) (*peer.AddrInfo, error) {
+	a, err := ma.NewMultiaddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	return peer.AddrInfoFromP2pAddr(a)
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"errors"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/wire"
+	"github.com/raygo/raygo/sched"
+)
+
+// remote is another peer to whose core there is a link. The loop guards it, but
+// for the reader, which is the link's.
+type remote struct {
+	id     string
+	reader wire.Reader
+	full   bool // its queue was: the link is being dropped, nothing more is sent
+	dirty  bool // it has unflushed frames
+	logs   []jobLog
+	logged int // bytes of logs
+}
+
+// sendTo says something to another peer's core. What does not fit its queue
+// breaks the link: both cores then know that it was not said. The loop is held.
+func (n *Node) sendTo(e *sched.Send) {
+	r := n.remotes[e.To]
+	if r == nil || r.full {
+		return // its end is on its way to the core
+	}
+	if len(r.logs) > 0 {
+		n.flushLogs(r)
+	}
+	err := wire.Encode(e.Msg, func(frame []byte) error { return n.mesh.links.Send(r.id, link.Task, frame) })
+	switch {
+	case errors.Is(err, wire.ErrTooLarge):
+		n.tooLarge(r, e.Msg, err)
+	case err != nil:
+		r.full = true
+		n.log.Warn("a message to a peer was not sent: its link is dropped", "peer", r.id, "err", err)
+		n.mesh.dropLater(r.id, "messages to it were not sent: "+err.Error())
+		return
+	}
+	if !r.dirty {
+		r.dirty = true
+		n.dirtyRemotes = append(n.dirtyRemotes, r)
+	}
+}
+
+// tooLarge answers for a message that cannot be sent: a single task, result or
+// item that is longer than all messages. The loop is held.
+func (n *Node) tooLarge(r *remote, m sched.Message, err error) {
+	f := raygo.Fail(raygo.CodeRefused, "its values are too large to travel between peers in one piece: %v", err)
+	switch m := m.(type) {
+	case *sched.Assign:
+		d := &sched.Done{}
+		for i := range m.Tasks {
+			d.Results = append(d.Results, sched.TaskResult{Task: m.Tasks[i].Task, Award: m.Tasks[i].Award, Status: sched.StatusDied, Failure: f})
+		}
+		n.later(&sched.Received{From: r.id, Msg: d})
+	case *sched.Done:
+		short := &sched.Done{Stands: m.Stands}
+		for i := range m.Results {
+			short.Results = append(short.Results, sched.TaskResult{Task: m.Results[i].Task, Award: m.Results[i].Award, Status: sched.StatusDied, Failure: f})
+		}
+		n.sendTo(&sched.Send{To: r.id, Msg: short})
+	default:
+		n.log.Error("a message is too large to be sent", "peer", r.id, "err", err)
+		r.full = true
+		n.mesh.dropLater(r.id, err.Error())
+	}
+}
+
+// linkUp makes a link known to the core.
+func (n *Node) linkUp(peer string, up *sched.PeerUp) {
+	n.mu.Lock()
+	if n.remotes[peer] != nil || n.stopped {
+		n.mu.Unlock()
+		return
+	}
+	n.remotes[peer] = &remote{id: peer}
+	n.step(up)
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
+// linkDown makes its end known.
+func (n *Node) linkDown(peer, reason string) {
+	n.mu.Lock()
+	if n.remotes[peer] == nil {
+		n.mu.Unlock()
+		return
+	}
+	delete(n.remotes, peer)
+	n.step(&sched.PeerDown{Peer: peer, Reason: reason})
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
+// taskFrames lets what another core said happen, all of it in one hold of the
+// loop.
+func (n *Node) taskFrames(peer string, frames [][]byte) error {
+	n.mu.Lock()
+	r := n.remotes[peer]
+	n.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	evs := make([]sched.Event, 0, len(frames))
+	for _, frame := range frames {
+		k, m, body, err := r.reader.Read(frame)
+		switch {
+		case err != nil:
+			n.do(evs...)
+			return err
+		case m != nil:
+			evs = append(evs, &sched.Received{From: peer, Msg: m})
+		case k == wire.KindLog:
+			n.foreignLog(peer, body)
+		}
+	}
+	n.doFrom(r, evs)
+	return nil
+}
+
+// doFrom lets events of a link happen unless it has ended meanwhile: what another
+// session said is void.
+func (n *Node) doFrom(r *remote, evs []sched.Event) {
+	n.mu.Lock()
+	if n.remotes[r.id] == r {
+		now := time.Now()
+		for _, ev := range evs {
+			n.stepAt(now, ev)
+		}
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
+// tagOf is the tag of a peer's processes.
+func tagOf(raw []byte) uint32 {
+	if len(raw) < 4 {
+		return 1
+	}
+	b := raw[len(raw)-4:]
+	return (uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])) | 1
+}
