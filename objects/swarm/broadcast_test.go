@@ -54,3 +54,50 @@ func TestABroadcastIsASwarm(t *testing.T) {
 		t.Errorf("%.2f copies came twice", float64(wasted)/size)
 	}
 }
+
+// When the source goes after it sent each block once, those who have parts bring
+// it to an end among themselves.
+func TestASwarmOutlivesItsSource(t *testing.T) {
+	const blocks = 24
+	w := newWorld(t)
+	source := w.join("source", nil, 128<<20)
+	data := content(9, blocks*objects.BlockSize)
+	want := source.put(object(1), data)
+	var mu sync.Mutex
+	out := map[int]bool{}
+	source.meddle(func(h head, body []byte) verdict {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case len(out) == blocks:
+			return cut
+		case h.typ == typeBlock:
+			r := reader{b: body}
+			if out[int(r.u32())] = true; len(out) == blocks {
+				w.mu.Lock()
+				source.down = true
+				w.mu.Unlock()
+			}
+		}
+		return pass
+	})
+	var wg sync.WaitGroup
+	var all []*member
+	for k := range 4 {
+		all = append(all, w.join(fmt.Sprintf("receiver%d", k), func(c *Config) { c.GiveUp = 5 * time.Second }, 128<<20))
+	}
+	for _, m := range all {
+		wg.Go(func() {
+			if _, err := m.Fetch(testContext(t), want); err != nil {
+				t.Errorf("%s: %v", m.name, err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		return
+	}
+	for _, m := range all {
+		m.check(want.Object, data)
+	}
+}

@@ -25,7 +25,7 @@ type Config struct {
 	InFlight int64
 	// PerHolder bounds the blocks asked for of one holder for one fetch. Default: 8.
 	PerHolder int
-	// Flights bounds the fetches that run at a time. Default: 1,024.
+	// Flights bounds the fetches that run at a time. Default: 4,096.
 	Flights int
 	// Streams bounds the streams that are served to one peer at a time. Default: 4.
 	Streams int
@@ -68,7 +68,7 @@ func (c Config) Validate() error {
 func (c Config) withDefaults() Config {
 	setDefault(&c.InFlight, 64<<20)
 	setDefault(&c.PerHolder, 8)
-	setDefault(&c.Flights, 1024)
+	setDefault(&c.Flights, 4096)
 	setDefault(&c.Streams, 4)
 	setDefault(&c.Stall, 5*time.Second)
 	setDefault(&c.GiveUp, 20*time.Second)

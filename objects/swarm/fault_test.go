@@ -161,14 +161,14 @@ func TestTheOnlyHolderStalls(t *testing.T) {
 func TestFramesThatAreNone(t *testing.T) {
 	for _, v := range []verdict{oversize, cut, babble} {
 		w := newWorld(t)
-		a, b, c := w.join("a", nil, 128<<20), w.join("b", nil, 128<<20), w.join("c", func(c *Config) { c.Stall = 200 * time.Millisecond }, 128<<20)
+		a, b, c := w.join("a", nil, 128<<20), w.join("b", nil, 128<<20), w.join("c", func(c *Config) { c.Stall = 100 * time.Millisecond }, 128<<20)
 		data := content(1, someBlocks)
 		want := b.put(object(1), data)
 		a.put(object(1), data)
 		a.meddle(onBlocks(func(n int, _ []byte) verdict { return v }))
 		start := time.Now()
 		want.Holders = func() []string {
-			if time.Since(start) < 500*time.Millisecond {
+			if time.Since(start) < 250*time.Millisecond {
 				return []string{"a"}
 			}
 			return []string{"a", "b"}

@@ -68,6 +68,8 @@ func (p *partial) loose() bool { return !p.sized && p.m != nil && len(p.m.Digest
 
 // offer takes a manifest that a peer sent, or says what is wrong with it.
 func (p *partial) offer(from string, m objects.Manifest) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch {
 	case p.cid.Defined():
 		if !m.CID().Equals(p.cid) {
@@ -79,8 +81,6 @@ func (p *partial) offer(from string, m objects.Manifest) error {
 	if p.sized && m.Size != p.size {
 		return fmt.Errorf("manifest of %d bytes instead of %d: %w", m.Size, p.size, errBad)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.m == nil {
 		p.m = &m
 		if len(m.Digests) > 1 {
