@@ -3,6 +3,7 @@ package link
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -111,7 +112,10 @@ func BenchmarkFrames(b *testing.B) {
 		}
 		n := 0
 		for b.Loop() {
-			for x.mesh.Send(y.name, Task, request) != nil {
+			for err := x.mesh.Send(y.name, Task, request); err != nil; err = x.mesh.Send(y.name, Task, request) {
+				if errors.Is(err, ErrDown) {
+					b.Fatal(err)
+				}
 				x.mesh.Flush(y.name)
 				time.Sleep(50 * time.Microsecond)
 			}
@@ -119,8 +123,7 @@ func BenchmarkFrames(b *testing.B) {
 				x.mesh.Flush(y.name)
 			}
 		}
-		for x.mesh.Send(y.name, Task, last) != nil {
-		}
+		until(b, "the last is sent", func() bool { return x.mesh.Send(y.name, Task, last) == nil })
 		x.mesh.Flush(y.name)
 		<-done
 		b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "frames/s")

@@ -104,7 +104,7 @@ type Config struct {
 	MaxQueue     [classes]int     // bytes that wait to be sent to one peer, per class (8 MiB, 64 MiB)
 	MaxQueued    int              // bytes that wait to be sent to all (512 MiB)
 	MaxBulk      int              // bulk streams with one peer, each way (64)
-	MaxRate      [classes]int     // frames a second that a peer may send, beyond a burst of twice that (100,000, 1,000,000)
+	MaxRate      [classes]int     // frames a second that a peer may send, beyond a burst of twice that (200,000, 4,000,000)
 	Ping         time.Duration    // how often the round trip is measured (2 s)
 	Silence      time.Duration    // a link ends when nothing was heard for that long, or a write or a frame made no progress (15 s)
 	Handshake    time.Duration    // the longest that a link takes to come up once there is a connection (5 s)

@@ -166,6 +166,9 @@ func (m *Mesh) keepUp(ctx context.Context) {
 			} else if ping {
 				l.outs[Control].sendNote(notePing, l.trip.out(now))
 				l.outs[Control].flush()
+				for _, o := range l.outs {
+					o.trim()
+				}
 			}
 		}
 		if !now.Before(nextLook) {

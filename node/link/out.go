@@ -27,8 +27,9 @@ const (
 // much in Config.Silence is stuck.
 const piece = 256 << 10
 
-// keepSpare is the largest buffer that is kept for the next time.
-const keepSpare = 1 << 20
+// keepSpare is the largest buffer that is kept for the next time, and keepIdle
+// the largest that is kept when there is none for a while.
+const keepSpare, keepIdle = 4 << 20, 32 << 10
 
 // out is what goes to one peer on one stream.
 type out struct {
@@ -269,6 +270,16 @@ func (o *out) waiting() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.queued
+}
+
+// trim lets go of memory that a burst took.
+func (o *out) trim() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.spare = nil
+	if len(o.buf) == 0 && cap(o.buf) > keepIdle {
+		o.buf = nil
+	}
 }
 
 // close ends sending. If nothing is being written the stream is free for a last
