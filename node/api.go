@@ -114,13 +114,15 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 	for _, run := range parts {
 		go func() { errs <- run(inner) }()
 	}
-	ready(Ready{Ready: true, ID: n.id, Addrs: n.mesh.addrs(), Socket: n.cfg.Socket, HTTP: n.http})
-	var first error
 	ended := 0
-	select {
-	case <-n.ctx.Done():
-	case first = <-errs:
-		ended++
+	first := n.meet()
+	if first == nil {
+		ready(Ready{Ready: true, ID: n.id, Addrs: n.mesh.addrs(), Socket: n.cfg.Socket, HTTP: n.http})
+		select {
+		case <-n.ctx.Done():
+		case first = <-errs:
+			ended++
+		}
 	}
 	n.cancel()
 	n.endAll()

@@ -45,7 +45,7 @@ func (n *Node) bring(ctx context.Context, src *sched.Source, p swarm.Priority, p
 	}
 	if !got.Present {
 		n.do(&sched.Copied{Object: src.Object})
-		n.mesh.provide(got.CID)
+		n.mesh.provide(src.Object, got.CID)
 	}
 	return nil
 }
@@ -204,6 +204,7 @@ func (n *Node) evicted(ids []raygo.ObjectID) {
 	evs := make([]sched.Event, len(ids))
 	for i, id := range ids {
 		evs[i] = &sched.Evicted{Object: id}
+		n.mesh.withdraw(id)
 	}
 	n.do(evs...)
 }
@@ -214,5 +215,5 @@ func (n *Node) named(id raygo.ObjectID, c cid.Cid) {
 		return
 	}
 	n.do(&sched.Named{Object: id, CID: c.String()})
-	n.mesh.provide(c)
+	n.mesh.provide(id, c)
 }

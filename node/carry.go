@@ -23,6 +23,7 @@ func (n *Node) carry(e sched.Effect) {
 		n.ended(e)
 	case *sched.Delete:
 		n.store.Delete(e.Object)
+		n.mesh.withdraw(e.Object)
 	case *sched.StreamState:
 		n.streamState(e)
 	case *sched.Credit:

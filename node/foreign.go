@@ -146,7 +146,9 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 	}
 	prog, err := launch.OpenFile(path)
 	if err == nil {
-		n.mesh.provide(c)
+		if err := n.mesh.dht.Provide(c); err != nil {
+			n.log.Debug("announce a program", "cid", c, "err", err)
+		}
 	}
 	return prog, name, err
 }

@@ -206,6 +206,7 @@ func (n *Node) closedTo(j *job) *raygo.Failure {
 // discard gives back what jobFor took.
 func (n *Node) discard(j *job) {
 	n.store.CloseJob(j.id)
+	n.mesh.withdrawJob(j.id)
 	if j.cancel != nil {
 		j.cancel()
 	}

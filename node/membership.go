@@ -107,10 +107,17 @@ func sharedSecret(path string) ([]byte, error) {
 // bytes.
 func (s *standing) host(key crypto.PrivKey, listen []string) (host.Host, error) {
 	return libp2p.New(
-		libp2p.Identity(key), libp2p.ListenAddrStrings(listen...), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(libp2ptls.ID, libp2ptls.New),
+		libp2p.Identity(key), listenOn(listen), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(libp2ptls.ID, libp2ptls.New),
 		libp2p.PrivateNetwork(s.secret), libp2p.DisableRelay(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.ForceReachabilityPublic(),
 		libp2p.DisableMetrics(), libp2p.UserAgent("raygo/"+Version), libp2p.Ping(false),
 	)
+}
+
+func listenOn(addrs []string) libp2p.Option {
+	if len(addrs) == 0 {
+		return libp2p.NoListenAddrs
+	}
+	return libp2p.ListenAddrStrings(addrs...)
 }
 
 // checkListen refuses to be reached from outside by who shares no cluster with

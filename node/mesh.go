@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
+	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/dht"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/objects/swarm"
@@ -42,6 +43,8 @@ type mesh struct {
 	who   *whoIsThere
 	drops chan drop
 
+	provided provided
+
 	incarnation uint64
 }
 
@@ -54,7 +57,7 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 	if n.cfg.alone() {
 		return nil
 	}
-	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), incarnation: uint64(time.Now().UnixNano())}
+	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: uint64(time.Now().UnixNano())}
 	if m.stand, err = n.enroll(); err != nil {
 		return err
 	}
@@ -123,6 +126,7 @@ func (m *mesh) run(ctx context.Context) error {
 	part(m.swarm.Run)
 	part(m.dht.Run)
 	part(m.who.run)
+	part(m.measure)
 	part(m.seek)
 	part(m.dropLinks)
 	var err error
@@ -186,7 +190,7 @@ func (m *mesh) addrs() []string {
 }
 
 // joined reports whether there is any other peer.
-func (m *mesh) joined() bool { return len(m.linked()) > 0 }
+func (m *mesh) joined() bool { return m.who.count.Load() > 0 }
 
 // linked are the peers to which there is a link.
 func (m *mesh) linked() []string {
@@ -207,41 +211,13 @@ func (m *mesh) alive(peers []string) []string {
 	return out
 }
 
-// provide tells others that content is here.
-func (m *mesh) provide(c cid.Cid) {
-	if m == nil || !c.Defined() {
-		return
-	}
-	if err := m.dht.Provide(c); err != nil {
-		m.n.log.Debug("announce an object", "cid", c, "err", err)
-	}
-}
-
-// maxProviders is how many holders of one object are looked for.
-const maxProviders = 8
-
-// providers looks for holders of content that no hint names.
-func (m *mesh) providers(ctx context.Context, c cid.Cid) []string {
-	ids, err := m.dht.Providers(ctx, c, maxProviders)
-	if err != nil {
-		m.n.log.Debug("look for holders", "cid", c, "err", err)
-	}
-	var out []string
-	for _, id := range ids {
-		if s := id.String(); s != m.n.id {
-			out = append(out, s)
-		}
-	}
-	return m.alive(out)
-}
-
 // openHost starts listening. The port of the last run is tried first, so that
 // those who knew this peer find it again.
 func (m *mesh) openHost() error {
 	c := &m.n.cfg
 	listen := c.Listen
 	port := filepath.Join(m.n.dir.path, portFile)
-	usual := len(listen) == 0 && !c.Private
+	usual := len(listen) == 0 && !c.Private && !c.Client
 	if usual {
 		listen = []string{"/ip4/127.0.0.1/tcp/" + lastPort(port)}
 	}

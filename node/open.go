@@ -137,7 +137,10 @@ func (n *Node) resources() (sched.Resources, error) {
 		return r, err
 	}
 	cpus := n.cfg.CPUs
-	if cpus < 0 {
+	switch {
+	case n.cfg.Client:
+		return sched.Resources{Custom: map[string]raygo.Quantity{}}, nil
+	case cpus < 0:
 		cpus = m.CPUs
 	}
 	if r.CPU, err = raygo.QuantityOf(cpus); err != nil {

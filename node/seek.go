@@ -123,6 +123,38 @@ func (s *seeker) look(now time.Time) {
 	}
 }
 
+// How long a peer that offers nothing looks for its cluster before it serves.
+const (
+	meetWait  = 10 * time.Second // for the first peer
+	meetOther = time.Second      // for those that it tells of
+	meetLook  = 5 * time.Millisecond
+)
+
+// meet waits until a peer that only hands on has found whom to hand on to.
+func (n *Node) meet() error {
+	if !n.cfg.Client || n.mesh == nil {
+		return nil
+	}
+	begin := time.Now()
+	first := time.Time{}
+	for {
+		linked, all := n.mesh.who.met()
+		switch {
+		case linked > 0 && first.IsZero():
+			first = time.Now()
+		case linked > 0 && (all || time.Since(first) > meetOther):
+			return nil
+		case linked == 0 && time.Since(begin) > meetWait:
+			return fmt.Errorf("no peer of this cluster answers at %s within %s", strings.Join(n.cfg.Bootstrap, ", "), meetWait)
+		}
+		select {
+		case <-n.ctx.Done():
+			return nil
+		case <-time.After(meetLook):
+		}
+	}
+}
+
 // lastPort is the port that the last run listened on, "0" if it is not known.
 func lastPort(path string) string {
 	b, err := os.ReadFile(path)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -23,8 +24,11 @@ type whoIsThere struct {
 
 	mu      sync.Mutex
 	linkedP map[string]bool
+	count   atomic.Int32 // of linkedP
 	adverts map[string]*advert
 	heardAt map[string]time.Time
+
+	exchanged bool // a peer has told which others there are
 }
 
 func newWhoIsThere(m *mesh) (*whoIsThere, error) {
@@ -62,7 +66,12 @@ func (w *whoIsThere) exchange(ctx context.Context, from string) {
 		}
 		return nil
 	})
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil:
+		w.mu.Lock()
+		w.exchanged = true
+		w.mu.Unlock()
+	case ctx.Err() == nil:
 		w.m.n.log.Debug("ask for adverts", "peer", from, "err", err)
 	}
 }
@@ -95,6 +104,7 @@ func (w *whoIsThere) up(p string, h *link.Hello) (*sched.PeerUp, error) {
 	w.put(&a)
 	w.mu.Lock()
 	w.linkedP[p] = true
+	w.count.Store(int32(len(w.linkedP)))
 	w.mu.Unlock()
 	w.m.known.saw(p, a.Addrs, time.Now())
 	w.m.n.wg.Go(func() { w.exchange(w.m.n.ctx, p) })
@@ -104,6 +114,7 @@ func (w *whoIsThere) up(p string, h *link.Hello) (*sched.PeerUp, error) {
 func (w *whoIsThere) down(p, reason string) {
 	w.mu.Lock()
 	delete(w.linkedP, p)
+	w.count.Store(int32(len(w.linkedP)))
 	w.heardAt[p] = time.Now()
 	w.mu.Unlock()
 	if id, err := peer.Decode(p); err == nil {
@@ -196,6 +207,14 @@ func (w *whoIsThere) living() []unlinkedPeer {
 		}
 	}
 	return out
+}
+
+// met is how many peers are linked, and whether those are all that the others told
+// of.
+func (w *whoIsThere) met() (linked int, all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.linkedP), w.exchanged && len(w.linkedP) == len(w.adverts)
 }
 
 // silent are rows of the peers that are known and did not answer: those that are

@@ -119,7 +119,7 @@ func (s *settings) logger(w io.Writer) *slog.Logger {
 func (s *settings) network(cfg *node.Config) error {
 	if s.bridge != "" {
 		cfg.Bootstrap = append(cfg.Bootstrap, s.bridge)
-		cfg.CPUs, cfg.GPUs = 0, 0
+		cfg.Client = true
 	}
 	if cfg.ClusterKeyFile != "" && cfg.Join != "" {
 		return usagef("--cluster-key and --join: a machine that has the cluster's key needs no invite; give one of them")

@@ -30,6 +30,8 @@ type Processes struct {
 	dir   string
 	opts  Options
 	peers []*Process
+
+	bridges int
 }
 
 // Options say how the peers of a cluster are started. The zero value is fine.
@@ -48,6 +50,7 @@ type Process struct {
 
 	c      *Processes
 	i      int
+	args   []string // in place of those of a peer
 	cmd    *exec.Cmd
 	ended  chan error
 	paused bool
@@ -79,6 +82,17 @@ func (c *Processes) Add() *Process {
 	c.t.Helper()
 	p := &Process{c: c, i: len(c.peers)}
 	c.peers = append(c.peers, p)
+	p.Start()
+	c.t.Cleanup(p.end)
+	return p
+}
+
+// Bridge starts a process that serves programs and offers nothing, joined to the
+// first peer. It is none of the cluster's peers.
+func (c *Processes) Bridge() *Process {
+	c.t.Helper()
+	c.bridges++
+	p := &Process{c: c, i: 1000 + c.bridges, args: []string{"--bridge", c.peers[0].Ready.Addrs[0]}}
 	p.Start()
 	c.t.Cleanup(p.end)
 	return p
@@ -153,12 +167,17 @@ func (p *Process) Start() {
 		cpus = 0
 	}
 	args := []string{"--data-dir", home, "--socket", filepath.Join(c.dir, fmt.Sprintf("%d.sock", p.i)), "--num-cpus", strconv.Itoa(cpus), "--http", "off", "--log-level", "warn"}
-	if p.i > 0 {
+	switch {
+	case p.args != nil:
+		args = append(args, p.args...)
+	case p.i > 0:
 		args = append(args, "--bootstrap", c.peers[0].Ready.Addrs[0])
 	}
-	args = append(args, c.opts.Args...)
-	if c.opts.Each != nil {
-		args = append(args, c.opts.Each(p.i)...)
+	if p.args == nil {
+		args = append(args, c.opts.Args...)
+		if c.opts.Each != nil {
+			args = append(args, c.opts.Each(p.i)...)
+		}
 	}
 	cmd := exec.Command(command(t), args...)
 	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+c.dir, "XDG_DATA_HOME="+filepath.Join(c.dir, "data"))
