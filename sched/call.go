@@ -37,6 +37,7 @@ type round struct {
 	offered  int
 	began    time.Time
 	from     map[*peer]bool // who has yet to answer
+	holders  []*peer        // of the head's arguments, among those asked
 }
 
 // seek calls for bids for what waits of a class, if no call is out and somebody
@@ -66,10 +67,17 @@ func (c *Core) seek(cl *class) {
 			s.stands = c.now.Add(2 * briefFor)
 		}
 		r.from[p] = true
+		if c.bytesAt(h, p) > elsewhere {
+			r.holders = append(r.holders, p)
+		}
 		c.introduce(p, cl)
 		c.send(p, &Call{Round: r.id, Class: cl.id, Want: r.want, Depth: h.depth, Quiet: len(c.peers) >= askAll, Brief: brief})
 	}
-	wait := min(max(2*c.answerTime, answerLeast), answerMost)
+	wait := max(2*c.answerTime, answerLeast)
+	if b := c.missingBytes(h, nil); b > elsewhere { // its holders are worth waiting for
+		wait = max(wait, time.Duration(float64(b)/guessRate*float64(time.Second)))
+	}
+	wait = min(wait, answerMost)
 	c.after(wait, timer{kind: timerRound, class: cl, mark: uint32(r.id)})
 	c.seekLater(cl)
 }
@@ -181,9 +189,18 @@ func (c *Core) openSeat(s *seat) {
 
 // roundMayEnd ends a call when enough is offered or everybody has answered.
 func (c *Core) roundMayEnd(cl *class) {
-	if r := cl.round2; r != nil && (r.answered >= r.asked || r.offered >= min(r.want, cl.queue.n) && !cl.patient()) {
-		c.endRound(cl)
+	r := cl.round2
+	if r == nil || r.answered < r.asked && (cl.patient() || r.offered < min(r.want, cl.queue.n)) {
+		return
 	}
+	if r.answered < r.asked {
+		for _, p := range r.holders {
+			if r.from[p] {
+				return // what it offers may save bringing the arguments
+			}
+		}
+	}
+	c.endRound(cl)
 }
 
 // endRound ends a call. One that brought too little is not repeated at once: who
