@@ -59,9 +59,16 @@ func (c *Core) dropOutcomes(task raygo.TaskID, outs []Outcome) {
 	j := c.jobs[task.Job()]
 	for _, out := range outs {
 		id := task.Object(out.Index)
-		if out.Value.Kind == Stored && (j == nil || j.objects.get(id) == nil || j.objects.get(id).value.Kind != Stored) {
-			c.dropBytes(id)
+		if out.Value.Kind != Stored {
+			continue
 		}
+		if j != nil {
+			if o := j.objects.get(id); o != nil && o.value.Kind == Stored {
+				c.held(o) // one copy more of what there is
+				continue
+			}
+		}
+		c.dropBytes(id)
 	}
 }
 

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -188,7 +189,21 @@ func (c *Core) yields(cl *class, depth int32, reserve *class) bool {
 	if !ok || cl.opts.Priority > reserve.opts.Priority || depth > rd {
 		return false
 	}
-	return overlap(&cl.demand, &reserve.demand)
+	return overlap(&cl.demand, &reserve.demand) && exceeds(&reserve.demand, &cl.demand)
+}
+
+// exceeds reports whether a wants more of something than b: what falls free after
+// b is then not enough, and has to be set aside.
+func exceeds(a, b *demand) bool {
+	if a.cpu > b.cpu || a.gpu > b.gpu || a.memory > b.memory {
+		return true
+	}
+	for _, x := range a.custom {
+		if !slices.ContainsFunc(b.custom, func(y amount) bool { return y.index == x.index && y.q >= x.q }) {
+			return true
+		}
+	}
+	return false
 }
 
 // overlap reports whether two demands want some of the same resource.
