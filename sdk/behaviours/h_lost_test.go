@@ -1,0 +1,205 @@
+package behaviours
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/raygo/raygo/internal/peertest"
+	raygo "github.com/raygo/raygo/sdk"
+)
+
+// on are options that send tasks to a peer while it is there.
+func on(id string) raygo.Option { return raygo.Strategy(raygo.NodeAffinity(id, true)) }
+
+func await[T any](t *testing.T, ctx context.Context, refs ...raygo.Ref[T]) {
+	t.Helper()
+	if _, _, err := raygo.Wait(ctx, refs, len(refs), raygo.FetchLocal(false)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behaviours 116, 117, 119, 122, 118
+func TestLostObjectsAreMadeAgain(t *testing.T) {
+	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
+	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	at := on(c.IDs()[1])
+
+	lone := seeded.Options(at).Remote(ctx, 1)
+	chain := seeded.Options(at).Remote(ctx, 2)
+	for range 19 {
+		next := link.Options(at).RemoteArgs(ctx, chain)
+		chain = next
+	}
+	doomed := seeded.Options(at, raygo.MaxRetries(0)).Remote(ctx, 3)
+	copied := seeded.Options(at).Remote(ctx, 4)
+	await(t, ctx, lone, chain, doomed, copied)
+	if _, err := raygo.Get(ctx, copied); err != nil { // there is a copy here now
+		t.Fatal(err)
+	}
+	c.Peer(1).Kill()
+
+	got, err := raygo.Get(ctx, lone)
+	want, _ := seededFn(ctx, 1)
+	if err != nil || string(got) != string(want) {
+		t.Fatalf("a lost object: %d bytes, %v", len(got), err)
+	}
+	got, err = raygo.Get(ctx, chain)
+	want, _ = seededFn(ctx, 2)
+	for i := range want {
+		want[i] += 19
+	}
+	if err != nil || string(got) != string(want) {
+		t.Fatalf("a lost chain of 20: %d bytes, %v", len(got), err)
+	}
+	if _, err := raygo.Get(ctx, doomed); !errors.Is(err, raygo.ErrObjectLost) {
+		t.Fatalf("MaxRetries(0): %v", err)
+	}
+	if got, err := raygo.Get(ctx, copied); err != nil || len(got) != 3<<19 {
+		t.Fatalf("%d bytes, %v", len(got), err)
+	}
+}
+
+// behaviours 110, 86, 103
+func TestTasksOfADeadPeerRunElsewhere(t *testing.T) {
+	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
+	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ids := c.IDs()
+	log := filepath.Join(t.TempDir(), "runs")
+	var refs []raygo.Ref[string]
+	for range 4 {
+		refs = append(refs, logRun.Options(on(ids[1])).Remote(ctx, log, 3*time.Second))
+	}
+	hard := logRun.Options(raygo.Strategy(raygo.NodeAffinity(ids[1], false))).Remote(ctx, log, 3*time.Second)
+	for n := 0; n < 2; n = strings.Count(read(t, log), ids[1]) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	c.Peer(1).Kill()
+	died := time.Now()
+	for n := range where(t, ctx, refs) {
+		if n == ids[1] {
+			t.Fatal("a task ended on the peer that was killed")
+		}
+	}
+	if _, err := raygo.Get(ctx, hard); !errors.Is(err, raygo.ErrUnschedulable) && !errors.Is(err, raygo.ErrPeerDied) {
+		t.Fatalf("hard affinity to the dead: %v", err)
+	}
+	t.Logf("all over %s after the kill", time.Since(died).Round(time.Millisecond))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// behaviours 108, 234, 236
+func TestAPausedPeerComesBack(t *testing.T) {
+	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
+	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ids := c.IDs()
+	log := filepath.Join(t.TempDir(), "runs")
+	ref := logRun.Options(on(ids[1])).Remote(ctx, log, 500*time.Millisecond)
+	for !strings.Contains(read(t, log), ids[1]) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	c.Peer(1).Pause()
+	peer, err := raygo.Get(ctx, ref)
+	if err != nil || peer == ids[1] {
+		t.Fatalf("the task of a paused peer: %s, %v", peer, err)
+	}
+	c.Peer(1).Resume()
+	c.Meet()
+	again, err := raygo.Get(ctx, ref)
+	if err != nil || again != peer {
+		t.Fatalf("the value changed from %s to %s: %v", peer, again, err)
+	}
+	back, err := raygo.Get(ctx, whereAfter.Options(raygo.Strategy(raygo.NodeAffinity(ids[1], false))).Remote(ctx, 0))
+	if err != nil || back != ids[1] {
+		t.Fatalf("the peer that came back: %s, %v", back, err)
+	}
+}
+
+// behaviours 235, 127, 95
+func TestADagWhilePeersDieAndComeBack(t *testing.T) {
+	c := peertest.Cluster(t, 4, peertest.Options{CPUs: 1})
+	ctx := soon(t, 3*time.Minute, c.Peer(0).Driver())
+	const width, layers = 40, 12
+	layer := make([]raygo.Ref[int], width)
+	for i := range layer {
+		layer[i] = addAll.Remote(ctx, nil)
+	}
+	want := 1
+	for l := 1; l < layers; l++ {
+		next := make([]raygo.Ref[int], width)
+		for i := range next {
+			next[i] = addAll.RemoteArgs(ctx, raygo.All([]raygo.Ref[int]{layer[i], layer[(i+1)%width]}))
+		}
+		layer, want = next, 2*want+1
+		if l%4 == 0 {
+			p := c.Peer(1 + l/4)
+			p.Kill()
+			p.Start()
+		}
+	}
+	for i, r := range layer {
+		if got, err := raygo.Get(ctx, r); err != nil || got != want {
+			t.Fatalf("value %d is %d, not %d: %v", i, got, want, err)
+		}
+	}
+	c.Meet()
+}
+
+// behaviour 203
+func TestALostItemIsYieldedAgain(t *testing.T) {
+	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2})
+	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	s := farBlobs.Options(on(c.IDs()[1]), raygo.Backpressure(20, 1<<30)).Remote(ctx, 6, 0)
+	refs := s.Take(6)
+	await(t, ctx, refs...)
+	c.Peer(1).Kill()
+	for i, r := range refs {
+		b, err := raygo.Get(ctx, r)
+		want, _ := seededFn(ctx, i)
+		if err != nil || string(b) != string(want) {
+			t.Fatalf("item %d: %d bytes, %v", i, len(b), err)
+		}
+	}
+}
+
+// behaviours 231, 134
+func TestTheEndOfAJobLeavesNothingAnywhere(t *testing.T) {
+	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2})
+	actx := soon(t, 2*time.Minute, c.Peer(1).Driver())
+	ctx, session, err := raygo.Init(t.Context(), raygo.Address("unix://"+c.Peer(0).Ready.Socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := raygo.Strategy(raygo.NodeAffinity(c.IDs()[1], false))
+	blob := seeded.Options(far).Remote(ctx, 1)
+	await(t, soon(t, time.Minute, ctx), blob)
+	_ = whereAfter.Options(far).Remote(ctx, time.Hour)
+	if err := session.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		free, err := raygo.AvailableResources(actx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if free["CPU"] == 4 {
+			break
+		}
+		if actx.Err() != nil {
+			t.Fatalf("free after the job: %v", free)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
