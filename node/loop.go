@@ -126,7 +126,7 @@ func (n *Node) pushLate(ctx context.Context) error {
 			n.catchUp(p)
 		}
 		n.flushAllLogs()
-		if len(n.late) > 0 {
+		if n.letGo() || len(n.late) > 0 {
 			t.Reset(latePeriod)
 		} else {
 			t.Reset(calmPeriod)

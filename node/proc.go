@@ -93,6 +93,7 @@ func (p *proc) read() error {
 		if err != nil {
 			return err
 		}
+		p.waitForOwner()
 	}
 }
 

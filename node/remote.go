@@ -18,7 +18,8 @@ type remote struct {
 	full   bool // its queue was: the link is being dropped, nothing more is sent
 	dirty  bool // it has unflushed frames
 	logs   []jobLog
-	logged int // bytes of logs
+	logged int             // bytes of logs
+	held   []sched.Message // answers to its processes, while it does not keep up
 }
 
 // sendTo says something to another peer's core. What does not fit its queue
@@ -28,13 +29,20 @@ func (n *Node) sendTo(e *sched.Send) {
 	if r == nil || r.full {
 		return // its end is on its way to the core
 	}
+	if !n.hold(r, e.Msg) {
+		n.say(r, e.Msg)
+	}
+}
+
+// say sends one message. The loop is held.
+func (n *Node) say(r *remote, m sched.Message) {
 	if len(r.logs) > 0 {
 		n.flushLogs(r)
 	}
-	err := wire.Encode(e.Msg, func(frame []byte) error { return n.mesh.links.Send(r.id, link.Task, frame) })
+	err := wire.Encode(m, func(frame []byte) error { return n.mesh.links.Send(r.id, link.Task, frame) })
 	switch {
 	case errors.Is(err, wire.ErrTooLarge):
-		n.tooLarge(r, e.Msg, err)
+		n.tooLarge(r, m, err)
 	case err != nil:
 		r.full = true
 		n.log.Warn("a message to a peer was not sent: its link is dropped", "peer", r.id, "err", err)

@@ -9,11 +9,9 @@ import (
 	"github.com/raygo/raygo/sdk/ipc"
 )
 
-// Bounds of output on its way to the owner of its job.
-const (
-	logBatch    = 64 << 10 // bytes sent at once
-	maxLogQueue = 4 << 20  // bytes that a link's queue holds before lines are dropped
-)
+// Bounds of output on its way to the owner of its job. With a link that is behind,
+// lines are dropped and counted.
+const logBatch = 64 << 10 // bytes sent at once
 
 // jobLog is output that waits to be sent to the owner of its job.
 type jobLog struct {
@@ -51,7 +49,7 @@ func (n *Node) logToOwner(j *job, l *ipc.Log) {
 func (n *Node) flushLogs(r *remote) {
 	logs := r.logs
 	r.logs, r.logged = nil, 0
-	if r.full {
+	if r.full || n.behind(r.id) {
 		n.metrics.logsDropped.Add(float64(len(logs)))
 		return
 	}
