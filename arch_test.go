@@ -45,7 +45,7 @@ var allowed = map[string]struct {
 		own:   []string{".", "sched", "objects", "objects/swarm", "gossip", "gossip/topic", "dht", "sdk/ipc", "node/host", "node/launch", "node/link", "node/machine", "node/member", "node/wire"},
 		other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/ipfs/go-cid", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"},
 	},
-	"node/host":    {own: []string{"node/member"}, other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
+	"node/host":    {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
 	"node/link":    {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
 	"node/wire":    {own: []string{".", "sched"}, other: []string{"github.com/fxamacker/cbor/v2"}},
 	"node/launch":  {own: []string{"."}, other: []string{"golang.org/x/sys"}},

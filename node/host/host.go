@@ -104,11 +104,11 @@ func New(cfg Config) (*Host, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	opts, err := cfg.options()
+	self := &late{}
+	opts, err := cfg.options(self)
 	if err != nil {
 		return nil, err
 	}
-	self := &late{}
 	nat, err := cfg.nat(self)
 	if err != nil {
 		return nil, err
@@ -167,7 +167,7 @@ func (c *Config) check() error {
 }
 
 // options are those of every host.
-func (c *Config) options() ([]libp2p.Option, error) {
+func (c *Config) options(self *late) ([]libp2p.Option, error) {
 	conns, err := trimmer.NewConnManager(trimTo, trimAbove, trimmer.WithGracePeriod(time.Minute))
 	if err != nil {
 		return nil, fmt.Errorf("host: connection manager: %w", err)
@@ -195,13 +195,11 @@ func (c *Config) options() ([]libp2p.Option, error) {
 	} else {
 		opts = append(opts, libp2p.DisableMetrics())
 	}
-	if len(c.Announce) > 0 {
-		told, err := addrs(c.Announce)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return told }))
+	announce, err := addrs(c.Announce)
+	if err != nil {
+		return nil, err
 	}
+	opts = append(opts, libp2p.AddrsFactory(c.told(announce, self)))
 	if c.Transport != nil {
 		return append(opts, c.Transport), nil
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // What a member relays. The traffic is that of members and not limited, other
@@ -50,7 +52,8 @@ func (c *Config) nat(self *late) ([]libp2p.Option, error) {
 		res := relay.DefaultResources()
 		res.MaxReservations, res.MaxReservationsPerIP, res.MaxReservationsPerASN = maxReservations, maxReservations, maxReservations
 		res.MaxCircuits, res.BufferSize = maxCircuits, relayBuffer
-		opts = append(opts, libp2p.EnableRelayService(relay.WithResources(res), relay.WithInfiniteLimits()))
+		opts = append(opts, libp2p.EnableRelayService(relay.WithResources(res), relay.WithInfiniteLimits(),
+			relay.WithReservationAddressFilter(func(ma.Multiaddr) bool { return true })))
 	}
 	switch {
 	case len(c.Relays) > 0:
@@ -67,6 +70,48 @@ func (c *Config) nat(self *late) ([]libp2p.Option, error) {
 		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(self.connected, autorelay.WithMinCandidates(1), autorelay.WithBootDelay(0)))
 	}
 	return opts, nil
+}
+
+// relayTag is what libp2p protects connections to the relays with that this
+// peer has a reservation at.
+const relayTag = "autorelay"
+
+// told makes what others are told of the addresses that libp2p knows: announce
+// in the place of those it listens at, and addresses through relays on private
+// networks, which libp2p leaves out.
+func (c *Config) told(announce []ma.Multiaddr, self *late) func([]ma.Multiaddr) []ma.Multiaddr {
+	return func(known []ma.Multiaddr) []ma.Multiaddr {
+		var all []ma.Multiaddr
+		for _, a := range known {
+			if len(announce) == 0 || has(a, ma.P_CIRCUIT) {
+				all = append(all, a)
+			}
+		}
+		all = append(all, announce...)
+		if p := self.h.Load(); p != nil && c.crossesNAT() && c.Reach != Public {
+			all = append(all, relayed(*p)...)
+		}
+		return all
+	}
+}
+
+// relayed are a host's addresses through relays on private networks.
+func relayed(h host.Host) (all []ma.Multiaddr) {
+	for _, id := range h.Network().Peers() {
+		if !h.ConnManager().IsProtected(id, relayTag) {
+			continue
+		}
+		circuit, err := ma.NewMultiaddr("/p2p/" + id.String() + "/p2p-circuit")
+		if err != nil {
+			continue
+		}
+		for _, a := range h.Peerstore().Addrs(id) {
+			if nearby(a) && !manet.IsIPLoopback(a) {
+				all = append(all, a.Encapsulate(circuit))
+			}
+		}
+	}
+	return all
 }
 
 // late is the host for options that are made before it.
