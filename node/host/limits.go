@@ -19,6 +19,9 @@ const (
 	systemMemory = 64 << 30
 )
 
+// maxShaking bounds the connections whose handshake is under way.
+const maxShaking = 1024
+
 // limits are the resource manager's. Everything stays finite, but so far away
 // that only what is out of hand meets it:
 //
@@ -35,14 +38,18 @@ func limits(conns, streams int) (network.ResourceManager, error) {
 	libp2p.SetDefaultServiceLimits(&scaling)
 	base := scaling.AutoScale()
 
+	// Connections are transient until their handshake is over. A cluster that
+	// starts has many at once; strangers that hold all of them, which lasts 15 s
+	// each, must not take those of members.
+	shaking := min(conns, maxShaking)
+	total := rcmgr.LimitVal(conns + shaking)
 	all := rcmgr.ResourceLimits{
-		Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns),
+		Conns: total, ConnsInbound: total, ConnsOutbound: total, FD: total,
 		Streams: rcmgr.LimitVal(16 * conns), StreamsInbound: rcmgr.LimitVal(16 * conns), StreamsOutbound: rcmgr.LimitVal(16 * conns),
 		Memory: systemMemory,
 	}
-	// A connection is transient until its handshake is over: a cluster that
-	// starts has many at once.
 	transient := all
+	transient.Conns, transient.ConnsInbound, transient.ConnsOutbound, transient.FD = rcmgr.LimitVal(shaking), rcmgr.LimitVal(shaking), rcmgr.LimitVal(shaking), rcmgr.LimitVal(shaking)
 	transient.Memory = peerMemory
 	every := rcmgr.ResourceLimits{Streams: all.Streams, StreamsInbound: all.Streams, StreamsOutbound: all.Streams, Memory: systemMemory}
 	one := rcmgr.ResourceLimits{
