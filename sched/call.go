@@ -16,6 +16,7 @@ const (
 	askAll        = 32                     // below so many peers all are asked
 	askLeast      = 4                      // of many peers, at least so many
 	askSurplus    = 1.3                    // slots asked for above the need, by what peers usually offer
+	askCompare    = 3                      // answers that are waited for even if fewer offer enough
 	askHolders    = 3                      // peers asked for the argument bytes they hold
 	answerFirst   = 20 * time.Millisecond  // the usual answer time before one was seen
 	answerLeast   = 5 * time.Millisecond   // bounds of how long bids are waited for
@@ -187,10 +188,11 @@ func (c *Core) openSeat(s *seat) {
 	c.openSeats = append(c.openSeats, s.class)
 }
 
-// roundMayEnd ends a call when enough is offered or everybody has answered.
+// roundMayEnd ends a call when enough is offered, by more than one to choose from,
+// or everybody has answered.
 func (c *Core) roundMayEnd(cl *class) {
 	r := cl.round2
-	if r == nil || r.answered < r.asked && (cl.patient() || r.offered < min(r.want, cl.queue.n)) {
+	if r == nil || r.answered < r.asked && (cl.patient() || r.answered < askCompare || r.offered < min(r.want, cl.queue.n)) {
 		return
 	}
 	if r.answered < r.asked {
