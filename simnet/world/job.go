@@ -227,3 +227,15 @@ func (j *Job) Failed(i int) raygo.Code { return j.nodes[i].failed }
 
 // Object is the result of a call.
 func (j *Job) Object(i int) raygo.ObjectID { return j.id(i).Object(0) }
+
+// Places are the executions of a call, in order.
+func (j *Job) Places(i int) []Place { return j.w.laws.places[j.id(i)] }
+
+// Waited is how long a call that began waited for its first execution.
+func (j *Job) Waited(i int) time.Duration {
+	ps := j.Places(i)
+	if len(ps) == 0 {
+		return -1
+	}
+	return ps[0].At - j.nodes[i].At
+}

@@ -24,7 +24,8 @@ type laws struct {
 	gifts    map[gift]bool         // what was assigned to liars
 	fits     map[chance]*waiting
 	progress map[string]int // starts by class and by peer
-	off      bool           // nothing is kept: for worlds that measure
+	places   map[raygo.TaskID][]Place
+	off      bool // nothing is kept: for worlds that measure
 	waits    func(r *run)
 }
 
@@ -35,6 +36,12 @@ type told struct {
 	inline bool
 }
 
+// Place is where and when an execution began.
+type Place struct {
+	Peer int
+	At   time.Duration
+}
+
 type gift struct {
 	peer *Peer
 	task raygo.TaskID
@@ -43,7 +50,7 @@ type gift struct {
 func (l *laws) init(w *World) {
 	*l = laws{
 		w: w, told: map[raygo.ObjectID]told{}, final: map[raygo.TaskID]int{}, begun: map[raygo.TaskID]int{}, running: map[raygo.TaskID][]*run{},
-		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{},
+		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{}, places: map[raygo.TaskID][]Place{},
 	}
 }
 
@@ -105,6 +112,7 @@ func (l *laws) begins(r *run) {
 	}
 	t := r.x.Task
 	l.begun[t]++
+	l.places[t] = append(l.places[t], Place{r.k.p.index, l.w.now})
 	l.running[t] = append(l.running[t], r)
 	l.progress[r.k.p.Name]++
 	l.progress[r.k.job.function(r.task.Class)]++

@@ -213,3 +213,6 @@ func (w *World) between(low, high time.Duration) time.Duration {
 	}
 	return low + time.Duration(w.rng.Int64N(int64(high-low)))
 }
+
+// Sum is a number that two runs have in common only if they are the same.
+func (w *World) Sum() uint64 { return w.trace.sum }
