@@ -197,7 +197,8 @@ func (l *link) health(now, awake time.Time) error {
 	over := func(since int64) bool {
 		return since != 0 && now.Sub(awake) > limit && now.UnixNano()-since > int64(limit)
 	}
-	if now.Sub(l.since) > limit && over(l.heard.Load()) {
+	busy := l.ins[Control].handling.Load() // then the silence is ours
+	if !busy && now.Sub(l.since) > limit && over(l.heard.Load()) {
 		return fmt.Errorf("nothing was heard from it for %s", limit)
 	}
 	for c := range classes {

@@ -38,6 +38,7 @@ type link struct {
 
 // in is what arrives on one stream.
 type in struct {
+	handling        atomic.Bool  // the handler has the frames: nothing is read meanwhile
 	partial         atomic.Int64 // since when an incomplete frame makes no progress, in nanoseconds; 0: none is there
 	frames, bytes   atomic.Uint64
 	tokens          float64 // of frames that it may send; the reader's own
@@ -159,7 +160,10 @@ func (l *link) read(c Class) error {
 				return err
 			}
 			i.frames.Add(uint64(len(frames)))
+			i.handling.Store(true)
 			l.m.cfg.Handler.Frames(l.name, c, frames)
+			l.heard.Store(time.Now().UnixNano())
+			i.handling.Store(false)
 		}
 		o.tookIn(r.n)
 	}

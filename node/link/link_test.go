@@ -390,3 +390,63 @@ func TestConnectSaysWhatWasTried(t *testing.T) {
 		t.Errorf("nobody: %v", err)
 	}
 }
+
+// A handler that takes its time does not cost the link, however long.
+func TestASlowHandlerDoesNotCostTheLink(t *testing.T) {
+	k := keys(t, 2)
+	a := newNode(t, k[0], 0, func(c *Config) { c.Ping = 20 * time.Millisecond })
+	b := newNode(t, k[1], 0, func(c *Config) { c.Silence, c.Ping = 300*time.Millisecond, 20*time.Millisecond })
+	stuck := make(chan struct{})
+	b.onFrame = func(string, Class, [][]byte) { <-stuck }
+	connect(t, a, b)
+	if err := a.mesh.Send(b.name, Control, []byte("think")); err != nil {
+		t.Fatal(err)
+	}
+	a.mesh.Flush(b.name)
+	var busy time.Time
+	until(t, "it has thought for longer than Silence", func() bool {
+		handling := b.mesh.find(a.name) != nil && b.mesh.find(a.name).ins[Control].handling.Load()
+		if handling && busy.IsZero() {
+			busy = time.Now()
+		}
+		return !busy.IsZero() && time.Since(busy) > 800*time.Millisecond
+	})
+	close(stuck)
+	if _, downs := b.last(false); downs != 0 {
+		t.Error("the link went down")
+	}
+}
+
+// Peers that all keep each other have one link per pair, soon, and keep it.
+func TestAFullMeshHasOneLinkPerPair(t *testing.T) {
+	const peers = 10
+	var nodes []*node
+	for _, k := range keys(t, peers) {
+		nodes = append(nodes, newNode(t, k, 0, nil))
+	}
+	began := time.Now()
+	for _, a := range nodes {
+		for _, b := range nodes {
+			if err := a.mesh.Keep(b.name, b.addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, a := range nodes {
+		for _, b := range nodes {
+			until(t, "all links are up", func() bool { return a == b || a.isUp(b.name) })
+		}
+	}
+	t.Logf("after %s", time.Since(began))
+	for _, a := range nodes {
+		if _, ups := a.last(true); ups != peers-1 {
+			t.Errorf("%d links came up for %d peers", ups, peers-1)
+		}
+		if e, downs := a.last(false); downs != 0 {
+			t.Errorf("%d links went down, the last because %s", downs, e.reason)
+		}
+		if n := len(a.host.Network().Conns()); n > peers {
+			t.Errorf("%d connections for %d links", n, peers-1)
+		}
+	}
+}
