@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -448,5 +450,34 @@ func TestAFullMeshHasOneLinkPerPair(t *testing.T) {
 		if n := len(a.host.Network().Conns()); n > peers {
 			t.Errorf("%d connections for %d links", n, peers-1)
 		}
+	}
+}
+
+// Links are the same over QUIC.
+func TestLinksWorkOverQUIC(t *testing.T) {
+	var n [2]*node
+	for i, key := range keys(t, 2) {
+		h, err := libp2p.New(libp2p.Identity(key), libp2p.Transport(libp2pquic.NewTransport), libp2p.DisableRelay(), libp2p.DisableMetrics(),
+			libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1"), libp2p.ForceReachabilityPublic(), libp2p.DisableIdentifyAddressDiscovery())
+		if err != nil {
+			t.Fatal(err)
+		}
+		n[i] = newNodeOn(t, testHost{h}, nil)
+	}
+	connect(t, n[1], n[0])
+	for from, a := range n {
+		b := n[1-from]
+		for i := range 2000 {
+			if err := a.mesh.Send(b.name, Task, fmt.Appendf(nil, "%d %s", i, strings.Repeat("x", 500))); err != nil {
+				t.Fatal(err)
+			}
+			a.mesh.Flush(b.name)
+		}
+		until(t, "all arrive", func() bool { return len(b.got(a.name, Task)) == 2000 })
+	}
+	n[0].mesh.Drop(n[1].name, "enough")
+	until(t, "both are down", func() bool { return !n[0].isUp(n[1].name) && !n[1].isUp(n[0].name) })
+	if e, _ := n[1].last(false); !strings.Contains(e.reason, "enough") {
+		t.Errorf("it is down because %q", e.reason)
 	}
 }

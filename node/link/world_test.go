@@ -156,7 +156,13 @@ func (n *node) last(up bool) (e event, count int) {
 // newNode makes a running node. change may alter its configuration.
 func newNode(t testing.TB, key crypto.PrivKey, port int, change func(*Config)) *node {
 	t.Helper()
-	n := &node{t: t, host: newHost(t, key, port), up: map[string]bool{}, frames: map[string][classes][]string{}}
+	return newNodeOn(t, newHost(t, key, port), change)
+}
+
+// newNodeOn is newNode on a host.
+func newNodeOn(t testing.TB, h testHost, change func(*Config)) *node {
+	t.Helper()
+	n := &node{t: t, host: h, up: map[string]bool{}, frames: map[string][classes][]string{}}
 	n.name = n.host.ID().String()
 	n.addr = n.host.Addrs()[0].String() + "/p2p/" + n.name
 	cfg := Config{Host: n.host, Handler: n, Hello: Hello{Versions: [2]uint16{1, 1}, Cluster: "test", Incarnation: 1}}
