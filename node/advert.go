@@ -19,6 +19,7 @@ type advert struct {
 	Tier        string                    `cbor:"8,keyasint,omitempty"`
 	Version     string                    `cbor:"9,keyasint,omitempty"`
 	Draining    bool                      `cbor:"10,keyasint,omitempty"`
+	Client      bool                      `cbor:"11,keyasint,omitempty"` // it offers nothing, and is no node
 }
 
 func parseAdvert(b []byte) (a advert, err error) { return a, wire.Decoded(b, &a) }
@@ -32,6 +33,6 @@ func (m *mesh) advert() *advert {
 	maps.Copy(totals, n.res.Custom)
 	return &advert{
 		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Totals: totals, Labels: n.cfg.Labels,
-		Platform: platform, Tier: string(n.launcher.Tier()), Version: Version,
+		Platform: platform, Tier: string(n.launcher.Tier()), Version: Version, Client: n.cfg.Client,
 	}
 }

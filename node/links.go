@@ -1,16 +1,21 @@
 package node
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+
 	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/node/wire"
 )
 
 // newLinks prepares the links to other peers.
 func (m *mesh) newLinks() (*link.Mesh, error) {
 	return link.New(link.Config{
-		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Ping: 500 * time.Millisecond, Silence: 4 * time.Second,
+		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Admit: m.admit, Ping: 500 * time.Millisecond, Silence: 4 * time.Second,
 		Registerer: m.n.metrics.registry, Logger: m.n.log,
 	})
 }
@@ -18,9 +23,21 @@ func (m *mesh) newLinks() (*link.Mesh, error) {
 // hello is what this peer says first on every link.
 func (m *mesh) hello() link.Hello {
 	return link.Hello{
-		Versions: [2]uint16{wire.Version, wire.Version}, Cluster: m.stand.cluster,
+		Versions: [2]uint16{wire.Version, wire.Version}, Cluster: m.stand.ClusterID(),
 		Incarnation: m.incarnation, Advert: wire.Encoded(m.advert()), Addrs: m.addrs(),
 	}
+}
+
+// admit lets peers and clients have links; who may only read asks through a peer.
+func (m *mesh) admit(c network.Conn) error {
+	role, ok := m.stand.RoleOf(c)
+	switch {
+	case !ok:
+		return errors.New("it has shown no membership")
+	case !role.Allows(member.RoleClient):
+		return fmt.Errorf("its role is %s", role)
+	}
+	return nil
 }
 
 // linkHandler is the mesh as its links see it.

@@ -1,23 +1,15 @@
 package node
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
+	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
-	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/sdk/ipc"
 )
 
@@ -38,99 +30,50 @@ func (c *Config) InCluster() bool {
 	if dir == "" && !c.Private {
 		dir, _ = defaultDataDir() // without one there is nothing kept
 	}
-	_, err := os.Stat(filepath.Join(dir, keysDir, clusterFile))
-	return err == nil
+	kept, err := os.ReadDir(filepath.Join(dir, keysDir, memberDir))
+	return err == nil && len(kept) > 0
 }
 
-// Files of a peer's membership among its keys.
-const (
-	clusterFile = "cluster.pub"
-)
+// memberDir keeps the peer's membership, among its keys.
+const memberDir = "cluster"
 
-// standing is how a peer is in its cluster.
-type standing struct {
-	cluster   string
-	secret    []byte
-	loopback  bool     // the cluster of this user on this machine
-	bootstrap []string // addresses that an invite named
-}
+// joinWait bounds how long a newcomer's invite may take to be swapped.
+const joinWait = 30 * time.Second
 
-// enroll finds the peer's cluster: the one that this user's peers on this machine
-// share, by a secret made on first use.
-func (n *Node) enroll() (*standing, error) {
+// enroll finds or makes the peer's membership.
+func (n *Node) enroll(ctx context.Context, key crypto.PrivKey) (*member.Opened, error) {
 	c := &n.cfg
-	if c.InCluster() {
-		return nil, fmt.Errorf("%w: raygo %s joins the peers of this machine only", ErrConfig, Version)
+	loopback := c.LoopbackDir
+	if loopback == "" {
+		loopback = filepath.Dir(ipc.DefaultSocket())
+		if err := ipc.MakeSocketDir(ipc.DefaultSocket()); err != nil {
+			return nil, fmt.Errorf("make a place for the key that this user's peers share: %w", err)
+		}
 	}
-	dir := filepath.Dir(ipc.DefaultSocket())
-	if c.LoopbackDir != "" {
-		dir = c.LoopbackDir
-	} else if err := ipc.MakeSocketDir(ipc.DefaultSocket()); err != nil {
-		return nil, fmt.Errorf("make a place for the key that this user's peers share: %w", err)
+	role := member.RolePeer
+	if c.Client {
+		role = member.RoleClient
 	}
-	secret, err := sharedSecret(filepath.Join(dir, "peers.secret"))
+	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
+	o, err := member.Open(ctx, member.OpenConfig{
+		Key: key, Dir: filepath.Join(n.dir.keys(), memberDir), LoopbackDir: loopback, KeyFile: c.ClusterKeyFile, Invite: c.Join,
+		Bootstrap: c.Bootstrap, Role: role, Logger: n.log,
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: become a member of the cluster: %w", ErrConfig, err)
 	}
-	sum := sha256.Sum256(secret)
-	return &standing{cluster: hex.EncodeToString(sum[:8]), secret: secret, loopback: true}, nil
+	if err := o.CheckListen(c.Listen); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return o, nil
 }
 
-// sharedSecret reads a file of 32 random bytes, or makes it: whole or not at all,
-// so that processes that start at the same time agree.
-func sharedSecret(path string) ([]byte, error) {
-	read := func() ([]byte, error) {
-		b, err := os.ReadFile(path)
-		if err == nil && len(b) != 32 {
-			err = fmt.Errorf("it has %d bytes, not 32", len(b))
-		}
-		return b, err
-	}
-	b, err := read()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return b, err
-	}
-	b = make([]byte, 32)
-	_, _ = rand.Read(b) // never fails
-	tmp := fmt.Sprintf("%s-%d", path, os.Getpid())
-	if err := os.WriteFile(tmp, b, 0o600); err != nil {
-		return nil, fmt.Errorf("make the secret that this user's peers share: %w", err)
-	}
-	defer os.Remove(tmp)
-	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("make the secret that this user's peers share: %w", err)
-	}
-	return read()
-}
-
-// host opens the libp2p host. Nobody without the secret gets past its first
-// bytes.
-func (s *standing) host(key crypto.PrivKey, listen []string) (host.Host, error) {
-	return libp2p.New(
-		libp2p.Identity(key), listenOn(listen), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(libp2ptls.ID, libp2ptls.New),
-		libp2p.PrivateNetwork(s.secret), libp2p.DisableRelay(), libp2p.DisableIdentifyAddressDiscovery(), libp2p.ForceReachabilityPublic(),
-		libp2p.DisableMetrics(), libp2p.UserAgent("raygo/"+Version), libp2p.Ping(false),
-	)
-}
-
-func listenOn(addrs []string) libp2p.Option {
-	if len(addrs) == 0 {
-		return libp2p.NoListenAddrs
-	}
-	return libp2p.ListenAddrStrings(addrs...)
-}
-
-// checkListen refuses to be reached from outside by who shares no cluster with
-// anybody there.
-func checkListen(listen []string, loopback bool) error {
-	for _, s := range listen {
-		a, err := ma.NewMultiaddr(s)
-		if err != nil {
-			return fmt.Errorf("%w: listen on %q: %w", ErrConfig, s, err)
-		}
-		if loopback && !manet.IsIPLoopback(a) {
-			return fmt.Errorf("%w: listen on %s: without membership of a cluster a peer serves this machine alone and listens on loopback only; "+
-				"'raygo cluster create' makes the key of a cluster, --cluster-key FILE uses it, --join INVITE joins one", ErrConfig, s)
+// checkBootstrap refuses addresses that nobody can be found at.
+func checkBootstrap(addrs []string) error {
+	for _, s := range addrs {
+		if _, err := peerOf(s); err != nil {
+			return fmt.Errorf("%w: find other peers at %q: want a multiaddr with the peer's ID, as /ip4/10.0.0.1/tcp/4001/p2p/12D3…: %w", ErrConfig, s, err)
 		}
 	}
 	return nil

@@ -11,14 +11,15 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/dht"
+	"github.com/raygo/raygo/node/host"
 	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/objects/swarm"
 )
 
@@ -31,17 +32,20 @@ const (
 // mesh is what joins this peer to others: the host with its links, who is there,
 // and who has what.
 type mesh struct {
-	n     *Node
-	stand *standing
-	key   crypto.PrivKey
-	host  host.Host
-	links *link.Mesh
-	dht   *dht.DHT
-	swarm *swarm.Swarm
-	known *knownPeers
-	asks  *asks
-	who   *whoIsThere
-	drops chan drop
+	n       *Node
+	stand   *member.Opened
+	key     crypto.PrivKey
+	keeper  *member.Keeper
+	inviter *member.Inviter // nil unless this peer has the cluster's key
+	host    *host.Host
+	links   *link.Mesh
+	dht     *dht.DHT
+	swarm   *swarm.Swarm
+	known   *knownPeers
+	asks    *asks
+	who     *whoIsThere
+	drops   chan drop
+	near    chan peer.AddrInfo // found on the local network
 
 	provided provided
 
@@ -57,11 +61,11 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 	if n.cfg.alone() {
 		return nil
 	}
-	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: uint64(time.Now().UnixNano())}
-	if m.stand, err = n.enroll(); err != nil {
+	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: uint64(time.Now().UnixNano())}
+	if m.stand, err = n.enroll(n.ctx, key); err != nil {
 		return err
 	}
-	if err := checkListen(n.cfg.Listen, m.stand.loopback); err != nil {
+	if err := checkBootstrap(n.cfg.Bootstrap); err != nil {
 		return err
 	}
 	if m.known, err = openKnown(filepath.Join(n.dir.path, knownFile), time.Now()); err != nil {
@@ -69,6 +73,9 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 	}
 	if err := m.openHost(); err != nil {
 		return err
+	}
+	if err := m.newKeeper(); err != nil {
+		return errors.Join(err, m.host.Close())
 	}
 	n.mesh = m
 	defer func() {
@@ -89,7 +96,7 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 		return err
 	}
 	m.dht, err = dht.New(dht.Config{
-		Host: m.host, Cluster: m.stand.cluster, Alive: m.who.alivePeer, Members: m.who.members,
+		Host: m.host.Host, Cluster: m.stand.ClusterID(), Alive: m.who.alivePeer, Members: m.who.members,
 		Registerer: n.metrics.registry, Logger: n.log,
 	})
 	return err
@@ -122,6 +129,7 @@ func (m *mesh) run(ctx context.Context) error {
 			}
 		})
 	}
+	part(m.keeper.Run)
 	part(m.links.Run)
 	part(m.swarm.Run)
 	part(m.dht.Run)
@@ -221,9 +229,14 @@ func (m *mesh) openHost() error {
 	if usual {
 		listen = []string{"/ip4/127.0.0.1/tcp/" + lastPort(port)}
 	}
-	h, err := m.stand.host(m.key, listen)
+	cfg := host.Config{
+		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch,
+		MDNS: c.MDNS, Found: m.foundNear, UserAgent: "raygo/" + Version, Registerer: m.n.metrics.registry, Logger: m.n.log,
+	}
+	h, err := host.New(cfg)
 	if err != nil && usual {
-		h, err = m.stand.host(m.key, []string{"/ip4/127.0.0.1/tcp/0"})
+		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
+		h, err = host.New(cfg)
 	}
 	if err != nil {
 		return fmt.Errorf("listen for other peers at %s: %w", strings.Join(listen, ", "), err)
@@ -235,6 +248,28 @@ func (m *mesh) openHost() error {
 		}
 	}
 	return nil
+}
+
+// newKeeper prepares what keeps this peer a member, and at one that has the
+// cluster's key makes members of others.
+func (m *mesh) newKeeper() (err error) {
+	s := m.stand
+	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Logger: m.n.log})
+	if s.Authority != nil && !s.Loopback {
+		m.inviter, err = member.NewInviter(member.InviterConfig{
+			Authority: s.Authority, Membership: s.Membership, Store: s.Store, Addrs: m.addrs, Logger: m.n.log,
+		})
+	}
+	return err
+}
+
+// foundNear takes a peer that was found on the local network. When too many come
+// at once some are left for the next time.
+func (m *mesh) foundNear(p peer.AddrInfo) {
+	select {
+	case m.near <- p:
+	default:
+	}
 }
 
 // peerOf splits an address with /p2p/ID.

@@ -104,8 +104,9 @@ func (n *Node) askHere(ctx context.Context, a *asker, q *ipc.Query) (any, error)
 		if err != nil {
 			return nil, err
 		}
-		row := n.nodeRow()
-		f.add(&row)
+		if row := n.nodeRow(); !n.cfg.Client {
+			f.add(&row)
+		}
 		return &f.rows, nil
 	case ipc.QueryWorkers:
 		return n.workerRows(q)

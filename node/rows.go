@@ -295,7 +295,10 @@ func (n *Node) storeUsage() ipc.StoreUsage {
 
 func (n *Node) status() *ipc.ClusterStatus {
 	s := &ipc.ClusterStatus{Time: time.Now(), Demands: []ipc.Demand{}}
-	s.Nodes = ipc.Rows[ipc.NodeRow]{Rows: []ipc.NodeRow{n.nodeRow()}, Total: 1, Peers: ipc.Asked{Asked: 1, Answered: 1}}
+	s.Nodes = ipc.Rows[ipc.NodeRow]{Rows: []ipc.NodeRow{}, Peers: ipc.Asked{Asked: 1, Answered: 1}}
+	if !n.cfg.Client {
+		s.Nodes.Rows, s.Nodes.Total = append(s.Nodes.Rows, n.nodeRow()), 1
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, d := range n.core.Demands() {

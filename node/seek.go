@@ -38,7 +38,7 @@ type seeker struct {
 func (m *mesh) seek(ctx context.Context) error {
 	s := &seeker{m: m, kept: map[string]*sought{}}
 	now := time.Now()
-	for _, addr := range append(m.n.cfg.Bootstrap, m.stand.bootstrap...) {
+	for _, addr := range append(m.n.cfg.Bootstrap, m.stand.Addrs...) {
 		s.configured(addr)
 	}
 	for _, p := range m.known.all() {
@@ -54,6 +54,12 @@ func (m *mesh) seek(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			s.look(time.Now())
+		case p := <-m.near:
+			var addrs []string
+			for _, a := range p.Addrs {
+				addrs = append(addrs, a.String()+"/p2p/"+p.ID.String())
+			}
+			s.want(p.ID.String(), addrs, time.Now().Add(goneFor))
 		case <-save.C:
 			if err := m.known.save(); err != nil {
 				m.n.log.Warn("remember the other peers", "err", err)

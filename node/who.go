@@ -175,6 +175,9 @@ func (w *whoIsThere) known() []ipc.NodeRow {
 	defer w.mu.Unlock()
 	var rows []ipc.NodeRow
 	for p, a := range w.adverts {
+		if a.Client {
+			continue
+		}
 		r := ipc.NodeRow{PeerID: p, Alive: w.linkedP[p], State: "ALIVE", Addrs: a.Addrs, Labels: a.Labels, Platform: a.Platform, Version: a.Version, Tier: a.Tier, Total: map[string]float64{}, Free: map[string]float64{}}
 		for name, q := range a.Totals {
 			r.Total[name] = q.Float()

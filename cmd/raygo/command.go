@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -13,6 +15,7 @@ import (
 	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/node"
+	"github.com/raygo/raygo/sdk/p2p"
 )
 
 const longHelp = `raygo asks a peer what runs on it, runs programs, and shows raygo at work.
@@ -43,9 +46,32 @@ func (s *shared) printer(cmd *cobra.Command) show.Printer {
 	return show.Printer{Out: cmd.OutOrStdout(), Notes: cmd.ErrOrStderr(), Format: s.format}
 }
 
-// dial finds the peer.
+// dial finds the peer: one of this machine by its socket, one elsewhere through a
+// bridge for as long as the client is open.
 func (s *shared) dial(cmd *cobra.Command) (*ask.Client, error) {
-	return ask.Dial(cmd.Context(), s.address)
+	addr := ask.Elsewhere(s.address)
+	if addr == "" {
+		return ask.Dial(cmd.Context(), s.address)
+	}
+	b, err := bridge(cmd.Context(), addr)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ask.Dial(cmd.Context(), b.Address())
+	if err != nil {
+		return nil, errors.Join(err, b.Stop())
+	}
+	c.After(b.Stop)
+	return c, nil
+}
+
+// bridge starts a bridge to a peer elsewhere.
+func bridge(ctx context.Context, addr string) (*p2p.Peer, error) {
+	b, err := p2p.Bridge(ctx, addr, p2p.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ask.ErrNoPeer, err)
+	}
+	return b, nil
 }
 
 // newCommand makes the root command; started tells whether its usage was

@@ -21,6 +21,13 @@ type hosted struct {
 // at the default socket it starts one in this process. An address that was
 // given on purpose must answer.
 func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
+	if addr := ask.Elsewhere(address); addr != "" {
+		b, err := bridge(ctx, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &hosted{address: b.Address(), own: b}, nil
+	}
 	_, explicit, err := ask.Socket(address)
 	if err != nil && explicit {
 		return nil, err

@@ -101,6 +101,10 @@ func (c *Processes) Bridge() *Process {
 // Peer is peer i, counted from 0.
 func (c *Processes) Peer(i int) *Process { return c.peers[i] }
 
+// Dir is the XDG_RUNTIME_DIR of the peers: who shares it is one of the user that
+// they are of.
+func (c *Processes) Dir() string { return c.dir }
+
 // IDs are the IDs of the peers.
 func (c *Processes) IDs() []string {
 	var ids []string

@@ -7,7 +7,6 @@
 package p2p
 
 import (
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -52,19 +51,26 @@ type Config struct {
 	// DrainTimeout is how long running tasks get when the peer is drained.
 	// Default: 30 s.
 	DrainTimeout time.Duration
-	// ClusterKeyFile is the key of a cluster to be a member of. This build
-	// serves one machine and refuses it.
+	// Listen are multiaddrs that other peers reach this one at. Default: none; it
+	// can still find others by Bootstrap.
+	Listen []string
+	// Announce are the addresses to tell others in place of those listened on.
+	Announce []string
+	// Bootstrap are multiaddrs with /p2p/ID of peers whose cluster to be part of.
+	Bootstrap []string
+	// ClusterKeyFile is the key of the cluster to be a member of. Without one, and
+	// without Join, the cluster is that of this user's peers on this machine.
 	ClusterKeyFile string
+	// Join is an invite to a cluster, kept in DataDir as a membership.
+	Join string
 	// Logger takes the peer's log. Default: discard.
 	Logger *slog.Logger
 }
 
 // node is the same in package node's words.
-func (c Config) node() (node.Config, error) {
-	if c.ClusterKeyFile != "" {
-		return node.Config{}, fmt.Errorf("%w: ClusterKeyFile: raygo %s serves one machine; clusters of several are not part of this build", node.ErrConfig, node.Version)
-	}
+func (c Config) node() node.Config {
 	n := node.Config{
+		Listen: c.Listen, Announce: c.Announce, Bootstrap: c.Bootstrap, ClusterKeyFile: c.ClusterKeyFile, Join: c.Join,
 		DataDir: c.DataDir, Socket: c.Socket, Private: c.DataDir == "",
 		CPUs: c.NumCPUs, GPUs: c.NumGPUs, Memory: c.Memory, Resources: c.Resources, Labels: c.Labels,
 		ObjectStoreMemory: c.ObjectStoreMemory, SpillDir: c.SpillDir, HTTP: c.HTTP,
@@ -74,7 +80,7 @@ func (c Config) node() (node.Config, error) {
 	if n.HTTP == "" {
 		n.HTTP = "off"
 	}
-	return n, nil
+	return n
 }
 
 // offered turns this package's 0 for all and negative for none into package

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/raygo/raygo/node"
 	raygo "github.com/raygo/raygo/sdk"
 )
 
@@ -22,16 +21,20 @@ func Embedded(cfg Config) raygo.InitOption {
 }
 
 // Connect attaches to the peer at addr without the help of the installed
-// commands: unix:///path of a peer's socket. This build serves one machine: a
-// libp2p multiaddr is refused.
-func Connect(addr string, _ Config) raygo.InitOption {
-	return raygo.WithDialer(func(context.Context) (string, func() error, error) {
+// commands: unix:///path of a peer's socket, or a libp2p multiaddr with /p2p/ID.
+// For the latter the program carries a Bridge.
+func Connect(addr string, cfg Config) raygo.InitOption {
+	return raygo.WithDialer(func(ctx context.Context) (string, func() error, error) {
 		if path, ok := strings.CutPrefix(addr, "unix://"); ok && strings.HasPrefix(path, "/") {
 			return path, nil, nil
 		}
 		if strings.HasPrefix(addr, "/") {
-			return "", nil, fmt.Errorf("connect to %s: raygo %s serves one machine and dials no other; give unix:///path of a peer's socket", addr, node.Version)
+			p, err := Bridge(ctx, addr, cfg)
+			if err != nil {
+				return "", nil, err
+			}
+			return p.ready.Socket, p.Stop, nil
 		}
-		return "", nil, fmt.Errorf("connect to %q: want unix:///path of a peer's socket", addr)
+		return "", nil, fmt.Errorf("connect to %q: want unix:///path of a peer's socket, or a multiaddr as /ip4/10.0.0.1/tcp/4001/p2p/ID", addr)
 	})
 }

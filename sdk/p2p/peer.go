@@ -21,10 +21,24 @@ type Peer struct {
 // Start runs a peer inside this process and returns when programs can connect
 // to it. It goes on when ctx ends; Stop ends it.
 func Start(ctx context.Context, cfg Config) (*Peer, error) {
-	c, err := cfg.node()
+	return start(ctx, cfg.node())
+}
+
+// Bridge runs a peer inside this process that offers nothing and hands the tasks
+// of its programs on to the cluster of the peer at addr, a multiaddr with
+// /p2p/ID. It returns when that cluster has been found.
+func Bridge(ctx context.Context, addr string, cfg Config) (*Peer, error) {
+	c := cfg.node()
+	c.Client = true
+	c.Bootstrap = append([]string{addr}, c.Bootstrap...)
+	p, err := start(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("start a peer inside this process: %w", err)
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
+	return p, nil
+}
+
+func start(ctx context.Context, c node.Config) (*Peer, error) {
 	n, err := node.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("start a peer inside this process: %w", err)

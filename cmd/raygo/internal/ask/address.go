@@ -41,9 +41,21 @@ func Socket(address string) (path string, explicit bool, err error) {
 	case isURL && filepath.IsAbs(path), !isURL && filepath.IsAbs(path) && !isMultiaddr(path):
 		return path, true, nil
 	case isMultiaddr(address):
-		return "", true, fmt.Errorf("%w %s: this build speaks to peers of this machine only, by unix:///PATH", ErrAddress, address)
+		return "", true, fmt.Errorf("%w %s: a peer elsewhere is reached through a bridge", ErrAddress, address)
 	}
-	return "", true, fmt.Errorf("%w %q: write unix:///PATH, the socket that raygo-peer printed", ErrAddress, address)
+	return "", true, fmt.Errorf("%w %q: write unix:///PATH, the socket that raygo-peer printed, or its multiaddr", ErrAddress, address)
+}
+
+// Elsewhere is the multiaddr that an address, or $RAYGO_ADDRESS in place of none,
+// is; "" if it is none.
+func Elsewhere(address string) string {
+	if address == "" {
+		address = os.Getenv(Variable)
+	}
+	if isMultiaddr(address) {
+		return address
+	}
+	return ""
 }
 
 func isMultiaddr(s string) bool {

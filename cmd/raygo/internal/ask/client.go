@@ -19,10 +19,20 @@ type Client struct {
 	Peer    string // the peer's ID
 	Socket  string // the path it was reached at
 	request uint32
+	after   func() error
 }
 
-// Close ends the connection.
-func (c *Client) Close() error { return c.conn.Close() }
+// Close ends the connection, and what was made for it.
+func (c *Client) Close() error {
+	err := c.conn.Close()
+	if c.after != nil {
+		err = errors.Join(err, c.after())
+	}
+	return err
+}
+
+// After has something ended after the connection.
+func (c *Client) After(end func() error) { c.after = end }
 
 // Each asks q and gives the body of each answer to fn, in order.
 func (c *Client) Each(ctx context.Context, q ipc.Query, fn func(body []byte) error) error {
