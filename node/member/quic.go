@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
@@ -28,7 +30,7 @@ import (
 // of libp2p.Transport(quic.NewTransport).
 func (m *Membership) QUIC() libp2p.Option {
 	return libp2p.Transport(func(key crypto.PrivKey, reuse *quicreuse.ConnManager, gate connmgr.ConnectionGater, rcmgr network.ResourceManager) (*quicTransport, error) {
-		t := &quicTransport{m: m, listeners: map[*quicListener]struct{}{}}
+		t := &quicTransport{m: m, reuse: reuse, listeners: map[*quicListener]struct{}{}}
 		t.make = func() (transport.Transport, error) {
 			cert := m.Certificate()
 			tmpl, err := template(pkix.Extension{Id: certificateOID, Value: cert.Bytes()}, cert.NotBefore, cert.NotAfter)
@@ -53,8 +55,9 @@ func (m *Membership) QUIC() libp2p.Option {
 // means a new transport inside, which then listens in the place of the old one;
 // connections are not touched by that.
 type quicTransport struct {
-	m    *Membership
-	make func() (transport.Transport, error)
+	m     *Membership
+	reuse *quicreuse.ConnManager
+	make  func() (transport.Transport, error)
 
 	mu        sync.Mutex
 	inner     transport.Transport
@@ -115,11 +118,11 @@ func (t *quicTransport) Close() error {
 func (t *quicTransport) Listen(addr ma.Multiaddr) (transport.Listener, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	in, err := t.inner.Listen(addr)
-	if err != nil {
+	l := &quicListener{t: t, addr: addr, joins: newJoins(t.m)}
+	if err := l.listen(t.inner); err != nil {
 		return nil, err
 	}
-	l := &quicListener{t: t, inner: in, addr: in.Multiaddr(), local: in.Addr(), joins: newJoins(t.m)}
+	l.addr, l.local = l.inner.Multiaddr(), l.inner.Addr() // with the port, if it was 0
 	t.listeners[l] = struct{}{}
 	return l, nil
 }
@@ -140,6 +143,14 @@ func (t *quicTransport) renew() error {
 	return err
 }
 
+// holdALPN is what the holder of a socket listens for; no handshake with it
+// succeeds.
+const holdALPN = "raygo-hold"
+
+// relistenFor bounds how long a socket is asked for that libp2p has yet to let
+// go of: it does within half a minute.
+const relistenFor = time.Minute
+
 // quicListener accepts members on one address. Newcomers are answered here and
 // go no further.
 type quicListener struct {
@@ -150,7 +161,25 @@ type quicListener struct {
 
 	mu     sync.Mutex
 	inner  transport.Listener
+	holder quicreuse.Listener // keeps the socket, with its connections, while inner is replaced
 	closed bool
+}
+
+// listen begins to listen; mu is held, or nobody else has the listener yet.
+func (l *quicListener) listen(with transport.Transport) error {
+	in, err := with.Listen(l.addr)
+	if err != nil {
+		return err
+	}
+	refuse := &tls.Config{NextProtos: []string{holdALPN}, MinVersion: tls.VersionTLS13, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return nil, ErrNoCertificate
+	}}
+	l.holder, err = l.t.reuse.ListenQUIC(in.Multiaddr(), refuse, func(*quic.Conn, uint64) bool { return false })
+	if err != nil {
+		return errors.Join(err, in.Close())
+	}
+	l.inner = in
+	return nil
 }
 
 // replace listens with another transport on the same address. Two cannot listen
@@ -165,9 +194,39 @@ func (l *quicListener) replace(next transport.Transport) error {
 	err := l.inner.Close()
 	in, e := next.Listen(l.addr)
 	if e != nil {
-		return errors.Join(err, e)
+		return errors.Join(err, e) // Accept begins anew
 	}
 	l.inner = in
+	return err
+}
+
+// relisten begins anew after libp2p has given up the socket, as it does when a
+// handshake ends at the very moment of a replacement.
+func (l *quicListener) relisten() error {
+	l.mu.Lock()
+	err := errors.Join(l.inner.Close(), l.holder.Close())
+	l.mu.Unlock()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for end := time.Now().Add(relistenFor); time.Now().Before(end); {
+		with := l.t.current()
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return transport.ErrListenerClosed
+		}
+		e := l.listen(with)
+		l.mu.Unlock()
+		if e == nil {
+			return nil
+		}
+		err = e
+		select {
+		case <-tick.C:
+		case <-l.joins.ctx.Done():
+			return transport.ErrListenerClosed
+		}
+	}
 	return err
 }
 
@@ -183,10 +242,16 @@ func (l *quicListener) Accept() (transport.CapableConn, error) {
 		in, _ := l.current()
 		c, err := in.Accept()
 		if err != nil {
-			if now, closed := l.current(); now == in || closed {
+			now, closed := l.current()
+			switch {
+			case closed:
 				return nil, err
+			case now == in:
+				if e := l.relisten(); e != nil {
+					return nil, errors.Join(err, e)
+				}
 			}
-			continue // it was replaced
+			continue
 		}
 		leaf, ok := quicLeaf(c)
 		switch {
@@ -207,7 +272,7 @@ func (l *quicListener) Close() error {
 	l.t.mu.Unlock()
 	l.mu.Lock()
 	l.closed = true
-	err := l.inner.Close()
+	err := errors.Join(l.inner.Close(), l.holder.Close())
 	l.mu.Unlock()
 	l.joins.close()
 	return err
