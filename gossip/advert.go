@@ -4,150 +4,130 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/fxamacker/cbor/v2"
+
 	raygo "github.com/raygo/raygo"
 )
 
-// Limits of an advert.
+// Bounds of an advert.
 const (
-	MaxAdvert   = 16 << 10 // bytes, signed and encoded
-	MaxAddrs    = 16
-	MaxTotals   = 64
-	MaxLabels   = 64
-	MaxPeerName = 128 // bytes of a peer ID
-	maxText     = 256 // bytes of any other string of an advert
+	MaxAdvert = 16 << 10 // bytes, encoded
+	maxAddrs  = 32
+	maxLabels = 256
 )
 
-// ErrAdvert is wrapped by errors about adverts that are not believed.
-var ErrAdvert = errors.New("bad advert")
+// ErrAdvert is wrapped by errors about adverts.
+var ErrAdvert = errors.New("gossip: not a valid advert")
 
-// Advert is what a peer says of itself. Of one peer's adverts the one with the
-// highest incarnation counts, and of these the one with the highest Seq.
+// Advert is what a peer is, in its own words. Of two of one peer the one with the
+// higher incarnation counts, then that with the higher sequence number.
 type Advert struct {
 	Peer        string                    `cbor:"1,keyasint"`
-	Incarnation uint64                    `cbor:"2,keyasint"` // rises with every start of the peer
+	Incarnation uint64                    `cbor:"2,keyasint"` // of its process
 	Seq         uint64                    `cbor:"3,keyasint,omitempty"`
 	Addrs       []string                  `cbor:"4,keyasint,omitempty"`
 	Totals      map[string]raygo.Quantity `cbor:"5,keyasint,omitempty"`
 	Labels      map[string]string         `cbor:"6,keyasint,omitempty"`
 	Platform    string                    `cbor:"7,keyasint,omitempty"` // os/arch
-	Tier        string                    `cbor:"8,keyasint,omitempty"` // of isolation
+	Tier        string                    `cbor:"8,keyasint,omitempty"` // how workers are isolated
 	Version     string                    `cbor:"9,keyasint,omitempty"`
 	Draining    bool                      `cbor:"10,keyasint,omitempty"`
-	Wire        [2]uint16                 `cbor:"11,keyasint"` // lowest and highest wire version
+	Wire        [2]uint16                 `cbor:"11,keyasint"` // versions it speaks
 	HTTP        string                    `cbor:"12,keyasint,omitempty"`
-	Time        int64                     `cbor:"13,keyasint,omitempty"` // Unix milliseconds when it was signed
-	Left        bool                      `cbor:"14,keyasint,omitempty"` // the peer has left; nothing comes after this in the incarnation
+	Left        bool                      `cbor:"13,keyasint,omitempty"` // it has gone, of its own will
+	Sig         []byte                    `cbor:"15,keyasint,omitempty"` // of the rest, by its key
 }
 
-// signedAdvert is an advert on its way. The body stays as it was signed, so that
-// peers of an older version hand on what they do not understand.
-type signedAdvert struct {
-	Body []byte `cbor:"1,keyasint"`
-	Sig  []byte `cbor:"2,keyasint"`
-}
+var (
+	encoding = mustEnc(cbor.EncOptions{Sort: cbor.SortCoreDeterministic})
+	decoding = mustDec(cbor.DecOptions{MaxArrayElements: 4096, MaxMapPairs: 1024, MaxNestedLevels: 8})
+)
 
-// advertDomain keeps signatures of adverts from being those of anything else.
-const advertDomain = "raygo advert 1\x00"
-
-// Verify checks a signature of a peer.
-type Verify func(peer string, message, sig []byte) bool
-
-// SignAdvert makes the bytes that an advert travels as.
-func SignAdvert(a *Advert, sign func(message []byte) ([]byte, error)) ([]byte, error) {
-	if err := a.check(); err != nil {
-		return nil, err
-	}
-	body, err := enc.Marshal(a)
+func mustEnc(o cbor.EncOptions) cbor.EncMode {
+	m, err := o.EncMode()
 	if err != nil {
-		return nil, fmt.Errorf("encode the advert: %w", err)
+		panic(err) // the options are constants
 	}
-	sig, err := sign(append([]byte(advertDomain), body...))
+	return m
+}
+
+func mustDec(o cbor.DecOptions) cbor.DecMode {
+	m, err := o.DecMode()
 	if err != nil {
-		return nil, fmt.Errorf("sign the advert: %w", err)
+		panic(err)
 	}
-	raw, err := enc.Marshal(signedAdvert{body, sig})
-	if err == nil && len(raw) > MaxAdvert {
-		err = fmt.Errorf("%w: %d bytes, at most %d are taken", ErrAdvert, len(raw), MaxAdvert)
-	}
-	return raw, err
+	return m
 }
 
-// ReadAdvert reads what SignAdvert made, without believing it.
-func ReadAdvert(raw []byte) (*Advert, error) {
-	a, _, err := readAdvert(raw)
-	return a, err
-}
-
-func readAdvert(raw []byte) (*Advert, *signedAdvert, error) {
-	if len(raw) > MaxAdvert {
-		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d are taken", ErrAdvert, len(raw), MaxAdvert)
-	}
-	var s signedAdvert
-	if err := dec.Unmarshal(raw, &s); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrAdvert, err)
-	}
-	a := new(Advert)
-	if err := dec.Unmarshal(s.Body, a); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrAdvert, err)
-	}
-	return a, &s, a.check()
-}
-
-// OpenAdvert reads what SignAdvert made and checks that the peer itself signed it.
-func OpenAdvert(raw []byte, verify Verify) (*Advert, error) {
-	a, s, err := readAdvert(raw)
+// encode is the encoding of what cannot fail to be encoded.
+func encode(v any) []byte {
+	b, err := encoding.Marshal(v)
 	if err != nil {
-		return nil, err
+		panic(fmt.Sprintf("gossip: encode %T: %v", v, err))
 	}
-	if !verify(a.Peer, append([]byte(advertDomain), s.Body...), s.Sig) {
-		return nil, fmt.Errorf("%w: not signed by %s, whom it is about", ErrAdvert, a.Peer)
-	}
-	return a, nil
+	return b
 }
 
-// check compares an advert with the limits.
+// Bytes is the encoded advert.
+func (a *Advert) Bytes() []byte { return encode(a) }
+
+// signed is what the signature is of.
+func (a *Advert) signed() []byte {
+	c := *a
+	c.Sig = nil
+	return append([]byte("raygo-advert-1\x00"), encode(&c)...)
+}
+
+// Sign has the advert signed by its peer's key.
+func (a *Advert) Sign(sign func(msg []byte) ([]byte, error)) error {
+	sig, err := sign(a.signed())
+	a.Sig = sig
+	return err
+}
+
+// ParseAdvert reads what Bytes wrote, within bounds. The signature is the View's
+// to check.
+func ParseAdvert(b []byte) (a Advert, err error) {
+	if len(b) > MaxAdvert {
+		return a, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrAdvert, len(b), MaxAdvert)
+	}
+	if err := decoding.Unmarshal(b, &a); err != nil {
+		return a, fmt.Errorf("%w: %w", ErrAdvert, err)
+	}
+	return a, a.check()
+}
+
 func (a *Advert) check() error {
-	bad := func(what string, n, limit int) error {
-		return fmt.Errorf("%w: %s: %d, at most %d are taken", ErrAdvert, what, n, limit)
-	}
 	switch {
-	case a.Peer == "" || a.Incarnation == 0:
-		return fmt.Errorf("%w: no peer or incarnation", ErrAdvert)
-	case len(a.Peer) > MaxPeerName:
-		return bad("bytes of the peer's ID", len(a.Peer), MaxPeerName)
-	case len(a.Addrs) > MaxAddrs:
-		return bad("addresses", len(a.Addrs), MaxAddrs)
-	case len(a.Totals) > MaxTotals:
-		return bad("resources", len(a.Totals), MaxTotals)
-	case len(a.Labels) > MaxLabels:
-		return bad("labels", len(a.Labels), MaxLabels)
+	case a.Peer == "" || len(a.Peer) > 128:
+		return fmt.Errorf("%w: its peer ID has %d characters", ErrAdvert, len(a.Peer))
+	case a.Incarnation == 0:
+		return fmt.Errorf("%w: it has no incarnation", ErrAdvert)
+	case len(a.Addrs) > maxAddrs || len(a.Labels) > maxLabels || len(a.Totals) > maxLabels:
+		return fmt.Errorf("%w: %d addresses, %d labels, %d resources", ErrAdvert, len(a.Addrs), len(a.Labels), len(a.Totals))
 	}
-	texts := append([]string{a.Platform, a.Tier, a.Version, a.HTTP}, a.Addrs...)
-	for k, q := range a.Totals {
-		if q < 0 || q > raygo.MaxQuantity {
-			return fmt.Errorf("%w: %d of %.32q", ErrAdvert, q, k)
-		}
-		texts = append(texts, k)
-	}
-	for k, v := range a.Labels {
-		texts = append(texts, k, v)
-	}
-	for _, s := range texts {
-		if len(s) > maxText {
-			return bad("bytes of a text", len(s), maxText)
+	for _, q := range a.Totals {
+		if q < 0 {
+			return fmt.Errorf("%w: it offers less than nothing", ErrAdvert)
 		}
 	}
 	return nil
 }
 
-// Version is which advert of a peer is the newest that somebody has.
-type Version struct {
-	Peer        string `cbor:"1,keyasint"`
-	Incarnation uint64 `cbor:"2,keyasint"`
-	Seq         uint64 `cbor:"3,keyasint,omitempty"`
+// newer reports whether a counts more than b.
+func (a *Advert) newer(b *Advert) bool {
+	return b == nil || a.Incarnation > b.Incarnation || a.Incarnation == b.Incarnation && a.Seq > b.Seq
 }
 
-// newer reports whether v comes after (incarnation, seq).
-func (v Version) newer(incarnation, seq uint64) bool {
-	return v.Incarnation > incarnation || v.Incarnation == incarnation && v.Seq > seq
+// Load is how busy a peer is, roughly and a while ago.
+type Load struct {
+	Peer        string `cbor:"1,keyasint"`
+	Incarnation uint64 `cbor:"2,keyasint"`
+	Beat        uint64 `cbor:"3,keyasint"`           // rises with each round of its peer
+	Free        int64  `cbor:"4,keyasint,omitempty"` // CPUs, in thousandths
+	Queued      uint32 `cbor:"5,keyasint,omitempty"` // tasks that wait there
+}
+
+func (l *Load) newer(b *Load) bool {
+	return b == nil || l.Incarnation > b.Incarnation || l.Incarnation == b.Incarnation && l.Beat > b.Beat
 }
