@@ -131,6 +131,8 @@ func (n *Node) askHere(ctx context.Context, a *asker, q *ipc.Query) (any, error)
 	case ipc.QueryResources:
 		row := n.nodeRow()
 		return &row, nil
+	case ipc.QueryInvite:
+		return n.invite(q)
 	case ipc.QueryReplay:
 		return n.replay(ctx, q)
 	}

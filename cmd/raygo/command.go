@@ -99,7 +99,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.SetVersionTemplate(versionText())
-	root.PersistentFlags().StringVar(&s.address, "address", "", "`ADDRESS` of the peer, as unix:///PATH (default $RAYGO_ADDRESS, else the default socket)")
+	root.PersistentFlags().StringVar(&s.address, "address", "", "`ADDRESS` of the peer, as unix:///PATH or a multiaddr (default $RAYGO_ADDRESS, else the default socket)")
 	root.PersistentFlags().StringVar(&s.format, "format", s.format, "`FORM` of the output: table, json or yaml")
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(show.Formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Work:"}, &cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "act", Title: "Act:"})
@@ -111,7 +111,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 	}
 	group("work", newDemo(s), newRun(s), newBench(s), newVet())
 	group("look", newStatus(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
-	group("act", newCancel(s), newReplay(s))
+	group("act", newCancel(s), newReplay(s), newCluster(s))
 	root.AddCommand(completion.Command(root), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",

@@ -87,6 +87,35 @@ func (c *Processes) Add() *Process {
 	return p
 }
 
+// Join starts one more peer that has an invite and no other address.
+func (c *Processes) Join(invite string) *Process {
+	c.t.Helper()
+	p := &Process{c: c, i: len(c.peers), args: []string{"--join", invite}}
+	c.peers = append(c.peers, p)
+	p.Start()
+	c.t.Cleanup(p.end)
+	return p
+}
+
+// Refused runs a peer of its own that is expected to end by itself, and returns
+// what it said.
+func (c *Processes) Refused(args ...string) (string, error) {
+	c.t.Helper()
+	c.bridges++
+	name := filepath.Join(c.dir, fmt.Sprintf("x%d", c.bridges))
+	cmd := exec.Command(command(c.t), append([]string{"--data-dir", name, "--socket", name + ".sock", "--http", "off"}, args...)...)
+	cmd.Env = c.environ()
+	timer := time.AfterFunc(meetTime, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// environ makes the peers those of a user of their own.
+func (c *Processes) environ() []string {
+	return append(os.Environ(), "XDG_RUNTIME_DIR="+c.dir, "XDG_DATA_HOME="+filepath.Join(c.dir, "data"))
+}
+
 // Bridge starts a process that serves programs and offers nothing, joined to the
 // first peer. It is none of the cluster's peers.
 func (c *Processes) Bridge() *Process {
@@ -184,7 +213,7 @@ func (p *Process) Start() {
 		}
 	}
 	cmd := exec.Command(command(t), args...)
-	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+c.dir, "XDG_DATA_HOME="+filepath.Join(c.dir, "data"))
+	cmd.Env = c.environ()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = &prefixed{t: t, prefix: fmt.Sprintf("peer %d: ", p.i)}
 	out, err := cmd.StdoutPipe()

@@ -113,6 +113,7 @@ const (
 	QueryMemory    = "memory"   // MemoryReport
 	QueryReplay    = "replay"   // ReplaySpec of the task in ID
 	QueryResources = "resources"
+	QueryInvite    = "invite" // Invite; ID is the role, Filters may have "ttl=1h"
 )
 
 // Answer is the reply to a Query; a query that follows has many, the last one

@@ -219,3 +219,12 @@ type ReplaySpec struct {
 	Values  map[string][]byte `cbor:"7,keyasint" json:"values" yaml:"values"` // object ID to format byte and bytes
 	Env     map[string]string `cbor:"8,keyasint,omitempty" json:"env,omitempty" yaml:"env,omitempty"`
 }
+
+// Invite is the answer to QueryInvite: a string that one newcomer swaps for its
+// membership.
+type Invite struct {
+	Text    string    `cbor:"1,keyasint" json:"invite" yaml:"invite"`
+	Cluster string    `cbor:"2,keyasint" json:"cluster_id" yaml:"cluster_id"`
+	Role    string    `cbor:"3,keyasint" json:"role" yaml:"role"`
+	Expires time.Time `cbor:"4,keyasint" json:"expires" yaml:"expires"`
+}
