@@ -26,7 +26,8 @@ const (
 	aheadRemoteIn = 20 * time.Millisecond  // classes slower than this are not sent ahead for speed alone
 	seekFirst     = 10 * time.Millisecond  // a call that brought too little is repeated after this; doubles
 	seekMost      = 500 * time.Millisecond
-	spreadPatient = time.Second // SPREAD waits so long for the peer whose turn it is
+	spreadLeast   = 20 * time.Millisecond // SPREAD waits at least so long, or twice as long as a task takes,
+	spreadPatient = time.Second           // SPREAD waits so long for the peer whose turn it is
 )
 
 // round is a call for bids that is being answered.

@@ -157,8 +157,12 @@ func (c *Core) chooseSpread(cl *class, fits bool) (best *seat, here bool) {
 		return nil, false
 	}
 	if room > fewest+1 {
-		if since := cl.blockedSince; since.IsZero() || c.now.Sub(since) < spreadPatient {
-			c.after(spreadPatient, timer{kind: timerStarve})
+		patience := min(spreadPatient, max(2*cl.mean, spreadLeast))
+		if since := cl.blockedSince; since.IsZero() || c.now.Sub(since) < patience {
+			if !c.now.Before(cl.patientUntil) { // one timer at a time
+				cl.patientUntil = c.now.Add(patience)
+				c.after(patience, timer{kind: timerStarve})
+			}
 			return nil, false
 		}
 	}
@@ -195,8 +199,11 @@ func (c *Core) choosePack(cl *class, fits bool) (best *seat, here bool) {
 // of the class on its way: when tasks are short against the round trip, or when
 // their arguments can be brought meanwhile.
 func (c *Core) aheadSeat(cl *class, t *task) *seat {
-	if cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.patient() || len(cl.seats) == 0 {
+	if cl.opts.MaxCalls > 0 || cl.opts.Generator || cl.patient() || len(cl.seats) == 0 || cl.mean == 0 {
 		return nil
+	}
+	if cl.mean >= aheadRemoteIn && len(t.deps) == 0 && c.slowestRTT <= cl.mean/10 {
+		return nil // aheadDepth is 0 for every peer
 	}
 	var best *seat
 	for _, p := range c.feasible(cl) {

@@ -87,6 +87,7 @@ type Core struct {
 	rounds     uint64
 	offers     float64       // slots that a peer which is asked offers, usually
 	answerTime time.Duration // that bids usually take
+	slowestRTT time.Duration // of any peer so far
 	nextClass  ClassID
 	storeUsed  float64
 

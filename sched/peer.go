@@ -72,7 +72,7 @@ func (c *Core) topologyChanged() {
 func (c *Core) peerStats(e *PeerStats) {
 	if p := c.peers[e.Peer]; p != nil {
 		if e.RTT > 0 {
-			p.rtt = e.RTT
+			p.rtt, c.slowestRTT = e.RTT, max(c.slowestRTT, e.RTT)
 		}
 		if e.Rate > 0 {
 			p.rate = e.Rate

@@ -24,6 +24,7 @@ type class struct {
 	served       uint64    // when it was last given a place
 	skip         uint64    // the turn in which its head did not fit
 	blockedSince time.Time // its head has been ready and did not fit since
+	patientUntil time.Time // SPREAD: a timer is set for this moment
 	short        string    // for want of this resource
 	mean         time.Duration
 	workers      []*worker // executing it now, not blocked
