@@ -191,7 +191,11 @@ func (l *quicListener) replace(next transport.Transport) error {
 	if l.closed {
 		return nil
 	}
-	err := l.inner.Close()
+	if l.inner == nil {
+		return nil // relisten will take the next one
+	}
+	err := l.inner.Close() // once: libp2p panics at the second
+	l.inner = nil
 	in, e := next.Listen(l.addr)
 	if e != nil {
 		return errors.Join(err, e) // Accept begins anew
@@ -203,9 +207,7 @@ func (l *quicListener) replace(next transport.Transport) error {
 // relisten begins anew after libp2p has given up the socket, as it does when a
 // handshake ends at the very moment of a replacement.
 func (l *quicListener) relisten() error {
-	l.mu.Lock()
-	err := errors.Join(l.inner.Close(), l.holder.Close())
-	l.mu.Unlock()
+	var err error
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for end := time.Now().Add(relistenFor); time.Now().Before(end); {
@@ -236,21 +238,32 @@ func (l *quicListener) current() (in transport.Listener, closed bool) {
 	return l.inner, l.closed
 }
 
+// broken gives up a socket on which nothing more is accepted, unless what was
+// listened with has been replaced since.
+func (l *quicListener) broken(in transport.Listener) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed && l.inner == in {
+		_ = l.closeBoth()
+	}
+}
+
 // Accept waits for the next member.
 func (l *quicListener) Accept() (transport.CapableConn, error) {
 	for {
-		in, _ := l.current()
+		in, closed := l.current()
+		if closed {
+			return nil, transport.ErrListenerClosed
+		}
+		if in == nil {
+			if err := l.relisten(); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		c, err := in.Accept()
 		if err != nil {
-			now, closed := l.current()
-			switch {
-			case closed:
-				return nil, err
-			case now == in:
-				if e := l.relisten(); e != nil {
-					return nil, errors.Join(err, e)
-				}
-			}
+			l.broken(in)
 			continue
 		}
 		leaf, ok := quicLeaf(c)
@@ -271,11 +284,24 @@ func (l *quicListener) Close() error {
 	delete(l.t.listeners, l)
 	l.t.mu.Unlock()
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return nil
+	}
 	l.closed = true
-	err := errors.Join(l.inner.Close(), l.holder.Close())
+	err := l.closeBoth()
 	l.mu.Unlock()
 	l.joins.close()
 	return err
+}
+
+// closeBoth gives up the socket, if it is not given up; mu is held.
+func (l *quicListener) closeBoth() (err error) {
+	if l.inner != nil {
+		err = l.inner.Close()
+		l.inner = nil
+	}
+	return errors.Join(err, l.holder.Close())
 }
 
 // Addr is the address listened on.
