@@ -2,6 +2,7 @@ package sched
 
 import (
 	"slices"
+	"time"
 
 	raygo "github.com/raygo/raygo"
 )
@@ -10,6 +11,9 @@ import (
 const (
 	lineageBytes = 256 << 20 // arguments kept for it, of a job
 	fetchTries   = 10        // times that a task's arguments are looked for anew
+
+	fetchFirst = 100 * time.Millisecond // before that, if their holders were not reached; doubles
+	fetchMost  = 5 * time.Second
 )
 
 // lineage is how the stored results of a finished task can be made again. It
@@ -144,6 +148,11 @@ func (c *Core) missing(t *task, ids []raygo.ObjectID, denied []string, f *raygo.
 		return
 	}
 	t.waiting = 0
+	if len(denied) == 0 { // holders were not reached: they will be, or turn out to be dead
+		t.backingOff, t.state = true, raygo.PendingNodeAssignment
+		c.after(c.backoff(fetchFirst, fetchMost, t.fetchTries), timer{kind: timerRetry, task: t, mark: t.attempt})
+		return
+	}
 	t.state = raygo.PendingArgsAvail
 	c.awaitDeps(t)
 }
