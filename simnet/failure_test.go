@@ -268,7 +268,7 @@ func TestGraphWhilePeersDie(t *testing.T) {
 			}
 		})
 	}
-	cfg := world.Config{Seed: 11, Peers: machines(8, 4), CheckEvery: 50}
+	cfg := world.Config{Seed: 11, Peers: machines(8, 4), CheckEvery: 2000}
 	w := world.New(cfg)
 	w.Start(0, start, g)
 	for i := range 12 {

@@ -40,7 +40,7 @@ func (l *laws) starving() {
 				continue
 			}
 			for _, p := range w.peers {
-				if l.room(j, p, &j.Program.Classes[class].Options) {
+				if o := &j.Program.Classes[class].Options; l.room(j, p, o) && !l.setAside(p, o) {
 					l.waits1(chance{d.Function, p})
 				}
 			}
@@ -51,6 +51,34 @@ func (l *laws) starving() {
 			delete(l.fits, k)
 		}
 	}
+}
+
+// setAside reports whether a peer's room may be kept from a class on purpose: for
+// one that waits, could run there, and wants more than what tasks of the class
+// would leave.
+func (l *laws) setAside(p *Peer, o *raygo.Options) bool {
+	total, free := p.core.Capacity()
+	mine := sched.Shape(o)
+	for _, j := range l.w.jobs {
+		if j.over || !j.owner.answers() || j.begun == 0 {
+			continue
+		}
+		for _, d := range j.owner.core.Demands() {
+			if class := j.classNamed(d.Function); class < 0 || !l.suits(p, &j.Program.Classes[class].Options) {
+				continue
+			}
+			more, fits, ever := false, true, true
+			for name, q := range d.Shape {
+				more = more || q > mine[name]
+				fits = fits && q <= free[name]
+				ever = ever && q <= total[name]
+			}
+			if more && ever && !fits {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (l *laws) waits1(k chance) {
@@ -72,6 +100,17 @@ func (l *laws) room(j *Job, p *Peer, o *raygo.Options) bool {
 	if !p.answers() || p.draining || p.m.Lie.any() || p != j.owner && !l.w.linked(p, j.owner) {
 		return false
 	}
+	_, free := p.core.Capacity()
+	for name, q := range sched.Shape(o) {
+		if free[name] < q {
+			return false
+		}
+	}
+	return l.suits(p, o)
+}
+
+// suits reports whether a class's strategy allows a peer.
+func (l *laws) suits(p *Peer, o *raygo.Options) bool {
 	switch s := &o.Strategy; s.Kind {
 	case raygo.StrategyAffinity:
 		if want := l.w.byName[s.Peer]; s.Peer != p.Name && (!s.Soft || want.up) {
@@ -79,12 +118,6 @@ func (l *laws) room(j *Job, p *Peer, o *raygo.Options) bool {
 		}
 	case raygo.StrategyLabels:
 		if ok, err := sched.Match(s.Selector, p.m.Labels); !ok || err != nil {
-			return false
-		}
-	}
-	_, free := p.core.Capacity()
-	for name, q := range sched.Shape(o) {
-		if free[name] < q {
 			return false
 		}
 	}
