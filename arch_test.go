@@ -31,7 +31,7 @@ var allowed = map[string]struct {
 	// Blocks between peers, over streams that somebody else opens.
 	"objects/swarm": {own: []string{".", "objects"}, other: []string{"github.com/ipfs/go-cid"}},
 	"gossip":        {own: []string{"."}, other: []string{"github.com/fxamacker/cbor/v2"}},
-	"gossip/topic":  {own: []string{"gossip"}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-pubsub", "github.com/prometheus/client_golang"}},
+	"gossip/topic":  {own: []string{"gossip"}, other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-pubsub", "github.com/prometheus/client_golang"}},
 	"dht":           {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/libp2p/go-libp2p-record", "google.golang.org/protobuf", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
 	"sdk/ipc":       {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
 
