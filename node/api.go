@@ -144,9 +144,11 @@ func (n *Node) Drain(ctx context.Context) error {
 		n.draining = true
 		n.log.Info("draining: no new tasks", "timeout", n.cfg.DrainTimeout)
 		n.step(&sched.Drain{})
-		n.afterTurn()
 	}
+	flush := n.endTurn()
 	n.mu.Unlock()
+	flushAll(flush)
+	n.mesh.advertise(true)
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.DrainTimeout)
 	defer cancel()
 	select {

@@ -228,8 +228,6 @@ func (m *mesh) reply(ctx context.Context, peer string, q *wire.Ask) ([]byte, err
 		m.n.mu.Lock()
 		defer m.n.mu.Unlock()
 		return wire.Encoded(&wire.SoleAnswer{Objects: m.n.core.SoleAt(peer)}), nil
-	case wire.OpAdverts:
-		return m.replyAdverts(ctx, peer, q)
 	}
 	return nil, raygo.Fail(raygo.CodeRefused, "peer %s (raygo %s) does not know question %d", m.n.id, Version, q.Op)
 }

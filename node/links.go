@@ -3,10 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/raygo/raygo/gossip"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/node/wire"
@@ -15,16 +15,17 @@ import (
 // newLinks prepares the links to other peers.
 func (m *mesh) newLinks() (*link.Mesh, error) {
 	return link.New(link.Config{
-		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Admit: m.admit, Ping: 500 * time.Millisecond, Silence: 4 * time.Second,
+		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Admit: m.admit,
 		Registerer: m.n.metrics.registry, Logger: m.n.log,
 	})
 }
 
 // hello is what this peer says first on every link.
 func (m *mesh) hello() link.Hello {
+	advert := m.who.ownAdvert()
 	return link.Hello{
 		Versions: [2]uint16{wire.Version, wire.Version}, Cluster: m.stand.ClusterID(),
-		Incarnation: m.incarnation, Advert: wire.Encoded(m.advert()), Addrs: m.addrs(),
+		Incarnation: m.incarnation, Advert: advert.Bytes(), Addrs: advert.Addrs,
 	}
 }
 
@@ -58,7 +59,7 @@ func (h *linkHandler) Up(peer string, hello link.Hello) {
 // Down takes the end of a link.
 func (h *linkHandler) Down(peer, reason string) {
 	m := (*mesh)(h)
-	m.who.down(peer, reason)
+	m.who.down(peer)
 	m.asks.peerGone(peer)
 	m.swarm.Forget(peer)
 	m.n.linkDown(peer, reason)
@@ -69,6 +70,7 @@ func (h *linkHandler) Frames(peer string, c link.Class, frames [][]byte) {
 	m := (*mesh)(h)
 	var err error
 	if c == link.Task {
+		m.who.mark(peer)
 		err = m.n.taskFrames(peer, frames)
 	} else {
 		for _, frame := range frames {
@@ -91,7 +93,7 @@ func (m *mesh) controlFrame(peer string, frame []byte) error {
 	}
 	switch k {
 	case wire.KindGossip:
-		return m.who.heard(peer, body)
+		m.who.tell(&gossip.Frame{From: peer, Bytes: body})
 	case wire.KindAsk:
 		var q wire.Ask
 		if err := wire.Decoded(body, &q); err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/gossip"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/sched"
 )
@@ -37,6 +39,11 @@ func (m *mesh) measure(ctx context.Context) error {
 				evs = append(evs, ev)
 			}
 		}
+		m.n.mu.Lock()
+		_, free := m.n.core.Capacity()
+		queued := m.n.core.Counts().Ready
+		m.n.mu.Unlock()
+		m.who.tell(&gossip.SelfLoad{Free: int64(free[raygo.CPU] * 1000), Queued: uint32(queued)})
 		u := m.n.store.Usage()
 		if now := float64(u.Used) / float64(max(u.Limit, 1)); now-used > 0.02 || used-now > 0.02 {
 			used = now

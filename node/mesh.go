@@ -17,6 +17,7 @@ import (
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/dht"
+	"github.com/raygo/raygo/gossip"
 	"github.com/raygo/raygo/node/host"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/node/member"
@@ -183,6 +184,22 @@ func (m *mesh) dropLinks(ctx context.Context) error {
 			m.links.Drop(d.peer, d.reason)
 		}
 	}
+}
+
+// advertise makes known that what this peer is has changed.
+func (m *mesh) advertise(draining bool) {
+	if m == nil {
+		return
+	}
+	if err := m.who.describe(draining); err != nil {
+		m.n.log.Error("describe this peer", "err", err)
+		return
+	}
+	a := m.who.ownAdvert()
+	if err := m.links.Advertise(a.Bytes(), a.Addrs); err != nil {
+		m.n.log.Warn("describe this peer on new links", "err", err)
+	}
+	m.who.tell(&gossip.SelfAdvert{Advert: a})
 }
 
 // addrs are what others reach this peer at, with its ID.

@@ -93,6 +93,17 @@ func (n *Node) linkUp(peer string, up *sched.PeerUp) {
 	flushAll(flush)
 }
 
+// peerChanged makes known what a linked peer offers now.
+func (n *Node) peerChanged(up *sched.PeerUp) {
+	n.mu.Lock()
+	if n.remotes[up.Peer] != nil {
+		n.step(up)
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
 // linkDown makes its end known.
 func (n *Node) linkDown(peer, reason string) {
 	n.mu.Lock()

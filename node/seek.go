@@ -119,7 +119,9 @@ func (s *seeker) want(id string, addrs []string, until time.Time) {
 // there for long.
 func (s *seeker) look(now time.Time) {
 	for _, a := range s.m.who.living() {
-		s.want(a.peer, a.addrs, now.Add(goneFor))
+		if a.until.After(now) {
+			s.want(a.peer, a.addrs, a.until)
+		}
 	}
 	for id, p := range s.kept {
 		if !p.configured && now.After(p.until) && !s.m.who.isLinked(id) {

@@ -3,248 +3,294 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
-	ma "github.com/multiformats/go-multiaddr"
 
+	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/gossip"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/node/wire"
 	"github.com/raygo/raygo/sched"
-	"github.com/raygo/raygo/sdk/ipc"
 )
 
-// whoIsThere is what is known of the other peers.
+// Bounds of what is known of others.
+const (
+	gossipInbox = 1024             // events that wait for their turn; who brings more waits
+	deadShown   = 10 * time.Minute // how long a peer that died is listed
+	maxDead     = 4096
+)
+
+// whoIsThere is what is known of the other peers: the gossip core with what it
+// found out. One goroutine owns the core; others give it events and read what the
+// mutex guards.
 type whoIsThere struct {
-	m *mesh
+	m      *mesh
+	core   *gossip.Core
+	events chan gossip.Event
+	ended  chan struct{}
+	count  atomic.Int32 // of linked
 
-	mu      sync.Mutex
-	linkedP map[string]bool
-	count   atomic.Int32 // of linkedP
-	adverts map[string]*advert
-	heardAt map[string]time.Time
+	mu      sync.Mutex // guards all below
+	own     gossip.Advert
+	linked  map[string]*linkedPeer
+	others  map[string]*otherPeer
+	firstUp time.Time
+}
 
-	exchanged bool // a peer has told which others there are
+// linkedPeer is a peer to which there is a link.
+type linkedPeer struct {
+	heard atomic.Bool // something came from it since the last look
+}
+
+// otherPeer is a peer of the cluster.
+type otherPeer struct {
+	advert  *gossip.Advert
+	learnt  time.Time // its advert
+	suspect bool
+	died    time.Time // zero: it lives, or it is not known better
 }
 
 func newWhoIsThere(m *mesh) (*whoIsThere, error) {
-	return &whoIsThere{m: m, linkedP: map[string]bool{}, adverts: map[string]*advert{}, heardAt: map[string]time.Time{}}, nil
+	w := &whoIsThere{
+		m: m, events: make(chan gossip.Event, gossipInbox), ended: make(chan struct{}),
+		linked: map[string]*linkedPeer{}, others: map[string]*otherPeer{},
+	}
+	w.core = gossip.New(gossip.Config{Self: m.n.id, Incarnation: m.incarnation, Seed: m.incarnation, Verify: verified})
+	return w, w.describe(false)
 }
 
-const exchangeEvery = time.Second
+// verified checks what a peer signed; its ID is its key.
+func verified(id string, msg, sig []byte) bool {
+	p, err := peer.Decode(id)
+	if err != nil {
+		return false
+	}
+	key, err := p.ExtractPublicKey()
+	if err != nil {
+		return false
+	}
+	ok, err := key.Verify(msg, sig)
+	return err == nil && ok
+}
 
-// run asks the linked peers by turns for the adverts they know.
+// describe makes this peer's advert anew. A peer that offers nothing has no
+// totals.
+func (w *whoIsThere) describe(draining bool) error {
+	m, n := w.m, w.m.n
+	a := gossip.Advert{
+		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Labels: n.cfg.Labels, Platform: platform, Tier: string(n.launcher.Tier()),
+		Version: Version, Wire: [2]uint16{wire.Version, wire.Version}, HTTP: n.http, Draining: draining,
+	}
+	if !n.cfg.Client {
+		a.Totals = map[string]raygo.Quantity{
+			raygo.CPU: n.res.CPU, raygo.Memory: raygo.Quantity(n.res.Memory), raygo.GPU: raygo.Quantity(len(n.res.GPUIDs)) * raygo.Unit,
+		}
+		maps.Copy(a.Totals, n.res.Custom)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	a.Seq = w.own.Seq + 1
+	if err := a.Sign(m.key.Sign); err != nil {
+		return fmt.Errorf("sign this peer's advert: %w", err)
+	}
+	w.own = a
+	return nil
+}
+
+// ownAdvert is this peer's.
+func (w *whoIsThere) ownAdvert() gossip.Advert {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.own
+}
+
+// tell gives the core an event.
+func (w *whoIsThere) tell(ev gossip.Event) {
+	select {
+	case w.events <- ev:
+	case <-w.ended:
+	}
+}
+
+// run lets the core live until ctx ends.
 func (w *whoIsThere) run(ctx context.Context) error {
-	tick := time.NewTicker(exchangeEvery)
-	defer tick.Stop()
-	for i := 0; ; i++ {
+	defer close(w.ended)
+	w.step(&gossip.SelfAdvert{Advert: w.ownAdvert()})
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
-		}
-		if peers := w.linkedPeers(); len(peers) > 0 {
-			w.exchange(ctx, peers[i%len(peers)])
-		}
-	}
-}
-
-func (w *whoIsThere) exchange(ctx context.Context, from string) {
-	err := w.m.askParts(ctx, from, wire.OpAdverts, nil, func(b []byte) error {
-		var all [][]byte
-		if err := wire.Decoded(b, &all); err != nil {
-			return err
-		}
-		for _, raw := range all {
-			if a, err := parseAdvert(raw); err == nil {
-				w.put(&a)
+		case ev := <-w.events:
+			w.step(ev)
+			for more := len(w.events); more > 0; more-- {
+				w.step(<-w.events)
 			}
+		case <-timer.C:
+			for _, p := range w.heardOf() {
+				w.step(&gossip.Heard{Peer: p})
+			}
+			w.step(&gossip.Tick{})
+			timer.Reset(max(time.Until(w.core.Next()), time.Millisecond))
 		}
-		return nil
-	})
-	switch {
-	case err == nil:
-		w.mu.Lock()
-		w.exchanged = true
-		w.mu.Unlock()
-	case ctx.Err() == nil:
-		w.m.n.log.Debug("ask for adverts", "peer", from, "err", err)
 	}
 }
 
-func (w *whoIsThere) put(a *advert) {
-	if a.Peer == w.m.n.id {
-		return
+func (w *whoIsThere) step(ev gossip.Event) {
+	for _, e := range w.core.Step(time.Now(), ev) {
+		switch e := e.(type) {
+		case *gossip.Send:
+			if w.m.links.Send(e.To, link.Control, wire.Gossip(e.Bytes)) == nil {
+				w.m.links.Flush(e.To)
+			}
+		case *gossip.News:
+			w.news(e.Advert)
+		case *gossip.Judged:
+			w.judged(e)
+		case *gossip.Bad:
+			w.m.n.log.Warn("a peer's gossip", "peer", e.Peer, "err", e.Err)
+			w.m.links.Ban(e.Peer, e.Err.Error())
+		}
 	}
+}
+
+// heardOf are the peers that something came from since the last look.
+func (w *whoIsThere) heardOf() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	have := w.adverts[a.Peer]
-	if have == nil || a.Incarnation > have.Incarnation || a.Incarnation == have.Incarnation && a.Seq > have.Seq {
-		w.adverts[a.Peer] = a
-		w.heardAt[a.Peer] = time.Now()
-	}
-}
-
-func (w *whoIsThere) up(p string, h *link.Hello) (*sched.PeerUp, error) {
-	a, err := parseAdvert(h.Advert)
-	if err != nil {
-		return nil, err
-	}
-	id, err := peer.Decode(p)
-	if err != nil {
-		return nil, err
-	}
-	if a.Peer != p {
-		return nil, fmt.Errorf("advert of %s", a.Peer)
-	}
-	w.put(&a)
-	w.mu.Lock()
-	w.linkedP[p] = true
-	w.count.Store(int32(len(w.linkedP)))
-	w.mu.Unlock()
-	w.m.known.saw(p, a.Addrs, time.Now())
-	w.m.n.wg.Go(func() { w.exchange(w.m.n.ctx, p) })
-	return &sched.PeerUp{Peer: p, Tag: tagOf([]byte(id)), Totals: a.Totals, Labels: a.Labels, Platform: a.Platform, Tier: a.Tier, Draining: a.Draining}, nil
-}
-
-func (w *whoIsThere) down(p, reason string) {
-	w.mu.Lock()
-	delete(w.linkedP, p)
-	w.count.Store(int32(len(w.linkedP)))
-	w.heardAt[p] = time.Now()
-	w.mu.Unlock()
-	if id, err := peer.Decode(p); err == nil {
-		w.m.dht.Remove(id)
-	}
-}
-
-func (w *whoIsThere) heard(p string, body []byte) error { return nil }
-
-func (w *whoIsThere) alivePeer(p peer.ID) bool { return w.isLinked(p.String()) }
-
-func (w *whoIsThere) members() []peer.AddrInfo {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []peer.AddrInfo
-	for p := range w.linkedP {
-		a := w.adverts[p]
-		id, err := peer.Decode(p)
-		if a == nil || err != nil {
-			continue
+	var out []string
+	for id, p := range w.linked {
+		if p.heard.Swap(false) {
+			out = append(out, id)
 		}
-		info := peer.AddrInfo{ID: id}
-		for _, s := range a.Addrs {
-			if x, err := peerOf(s); err == nil {
-				info.Addrs = append(info.Addrs, x.Addrs...)
-			} else if x, err := ma.NewMultiaddr(s); err == nil {
-				info.Addrs = append(info.Addrs, x)
-			}
-		}
-		out = append(out, info)
 	}
 	return out
 }
 
-func (w *whoIsThere) isLinked(p string) bool {
+// mark notes that something came from a peer.
+func (w *whoIsThere) mark(id string) {
+	w.mu.Lock()
+	p := w.linked[id]
+	w.mu.Unlock()
+	if p != nil && !p.heard.Load() {
+		p.heard.Store(true)
+	}
+}
+
+// news takes an advert that was not known.
+func (w *whoIsThere) news(a *gossip.Advert) {
+	if a.Peer == w.m.n.id {
+		return
+	}
+	now := time.Now()
+	w.mu.Lock()
+	o := w.others[a.Peer]
+	if o == nil {
+		o = &otherPeer{}
+		w.others[a.Peer] = o
+	}
+	o.advert, o.learnt, o.died = a, now, time.Time{}
+	linked := w.linked[a.Peer] != nil
+	w.mu.Unlock()
+	w.m.known.saw(a.Peer, a.Addrs, now)
+	if linked {
+		w.m.n.peerChanged(upOf(a))
+	}
+}
+
+// judged takes what the detector thinks of a peer.
+func (w *whoIsThere) judged(e *gossip.Judged) {
+	now := time.Now()
+	w.mu.Lock()
+	o := w.others[e.Peer]
+	if o == nil {
+		o = &otherPeer{advert: &gossip.Advert{Peer: e.Peer}, learnt: now}
+		w.others[e.Peer] = o
+	}
+	o.suspect, o.died = e.Health == gossip.Suspected, time.Time{}
+	if e.Health == gossip.Gone {
+		o.died = now
+	}
+	w.forgetDead(now)
+	w.mu.Unlock()
+	w.m.n.log.Info("a peer's health", "peer", e.Peer, "health", [...]string{"alive", "suspected", "dead"}[e.Health], "why", e.Reason)
+	if e.Health != gossip.Gone {
+		return
+	}
+	w.m.dropLater(e.Peer, "it is dead: "+e.Reason)
+	if id, err := peer.Decode(e.Peer); err == nil {
+		w.m.dht.Remove(id)
+	}
+}
+
+// forgetDead drops those that died long ago. The mutex is held.
+func (w *whoIsThere) forgetDead(now time.Time) {
+	dead := 0
+	for id, o := range w.others {
+		if o.died.IsZero() {
+			continue
+		}
+		if dead++; now.Sub(o.died) > deadShown || dead > maxDead {
+			delete(w.others, id)
+		}
+	}
+}
+
+// up takes a new link.
+func (w *whoIsThere) up(id string, h *link.Hello) (*sched.PeerUp, error) {
+	a, err := gossip.ParseAdvert(h.Advert)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.Peer != id || a.Incarnation != h.Incarnation:
+		return nil, fmt.Errorf("its advert is of peer %s, incarnation %d", a.Peer, a.Incarnation)
+	}
+	now := time.Now()
+	w.mu.Lock()
+	w.linked[id] = &linkedPeer{}
+	w.count.Store(int32(len(w.linked)))
+	if w.firstUp.IsZero() {
+		w.firstUp = now
+	}
+	w.others[id] = &otherPeer{advert: &a, learnt: now}
+	w.mu.Unlock()
+	w.m.known.saw(id, a.Addrs, now)
+	w.tell(&gossip.LinkUp{Peer: id, Incarnation: h.Incarnation, Advert: &a})
+	return upOf(&a), nil
+}
+
+// upOf is what the scheduler is told of a peer.
+func upOf(a *gossip.Advert) *sched.PeerUp {
+	up := &sched.PeerUp{Peer: a.Peer, Totals: a.Totals, Labels: a.Labels, Platform: a.Platform, Tier: a.Tier, Draining: a.Draining}
+	if id, err := peer.Decode(a.Peer); err == nil {
+		up.Tag = tagOf([]byte(id))
+	}
+	return up
+}
+
+// down takes the end of a link.
+func (w *whoIsThere) down(id string) {
+	w.mu.Lock()
+	delete(w.linked, id)
+	w.count.Store(int32(len(w.linked)))
+	w.mu.Unlock()
+	w.tell(&gossip.LinkDown{Peer: id})
+}
+
+func (w *whoIsThere) isLinked(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.linkedP[p]
+	return w.linked[id] != nil
 }
 
 func (w *whoIsThere) linkedPeers() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var out []string
-	for p := range w.linkedP {
-		out = append(out, p)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// deadShown is how long a peer that died is listed.
-const deadShown = 10 * time.Minute
-
-// known are rows of all peers that are there or were lately, by their adverts.
-func (w *whoIsThere) known() []ipc.NodeRow {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var rows []ipc.NodeRow
-	for p, a := range w.adverts {
-		if a.Client {
-			continue
-		}
-		r := ipc.NodeRow{PeerID: p, Alive: w.linkedP[p], State: "ALIVE", Addrs: a.Addrs, Labels: a.Labels, Platform: a.Platform, Version: a.Version, Tier: a.Tier, Total: map[string]float64{}, Free: map[string]float64{}}
-		for name, q := range a.Totals {
-			r.Total[name] = q.Float()
-		}
-		if !r.Alive {
-			if time.Since(w.heardAt[p]) > deadShown {
-				continue
-			}
-			r.State = "DEAD"
-		}
-		rows = append(rows, r)
-	}
-	slices.SortFunc(rows, func(a, b ipc.NodeRow) int { return strings.Compare(a.PeerID, b.PeerID) })
-	return rows
-}
-
-type unlinkedPeer struct {
-	peer  string
-	addrs []string
-}
-
-// living are the peers that are thought alive, with their addresses.
-func (w *whoIsThere) living() []unlinkedPeer {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []unlinkedPeer
-	for p, a := range w.adverts {
-		if w.linkedP[p] || time.Since(w.heardAt[p]) < goneFor {
-			out = append(out, unlinkedPeer{p, a.Addrs})
-		}
-	}
-	return out
-}
-
-// met is how many peers are linked, and whether those are all that the others told
-// of.
-func (w *whoIsThere) met() (linked int, all bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.linkedP), w.exchanged && len(w.linkedP) == len(w.adverts)
-}
-
-// silent are rows of the peers that are known and did not answer: those that are
-// dead, and those that are slow.
-func (m *mesh) silent(answered []ipc.NodeRow) []ipc.NodeRow {
-	told := map[string]bool{m.n.id: true}
-	for i := range answered {
-		told[answered[i].PeerID] = true
-	}
-	var rows []ipc.NodeRow
-	for _, p := range m.who.known() {
-		if !told[p.PeerID] {
-			rows = append(rows, p)
-		}
-	}
-	return rows
-}
-
-func (m *mesh) replyAdverts(ctx context.Context, peer string, q *wire.Ask) ([]byte, error) {
-	w := m.who
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var all [][]byte
-	for p := range w.linkedP {
-		if a := w.adverts[p]; a != nil && p != peer {
-			all = append(all, wire.Encoded(a))
-		}
-	}
-	return wire.Encoded(all), nil
+	return slices.Sorted(maps.Keys(w.linked))
 }

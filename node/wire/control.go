@@ -17,7 +17,6 @@ type Op uint8
 const (
 	OpQuery   Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
 	OpProgram               // Body is a ProgramAsk; answered by a ProgramAnswer
-	OpAdverts               // Body is empty; answered by all adverts that the peer has
 	OpSole                  // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
 )
 
