@@ -25,6 +25,10 @@ type asker struct {
 	part func(body []byte)
 	gone func() bool // it does not want the answer any more
 	wide bool        // it asks this peer for what all know
+
+	// governs is that it may decide who is a member: commands of this machine's
+	// user may, other peers and tasks may not.
+	governs bool
 }
 
 // others are the peers to ask beside this one.

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -30,8 +29,7 @@ func (c *Config) InCluster() bool {
 	if dir == "" && !c.Private {
 		dir, _ = defaultDataDir() // without one there is nothing kept
 	}
-	kept, err := os.ReadDir(filepath.Join(dir, keysDir, memberDir))
-	return err == nil && len(kept) > 0
+	return member.HasJoined(filepath.Join(dir, keysDir, memberDir))
 }
 
 // memberDir keeps the peer's membership, among its keys.

@@ -41,7 +41,7 @@ func (p *proc) query(b []byte) error {
 		ctx, cancel := context.WithCancel(n.ctx)
 		defer cancel()
 		asks := &asker{
-			wide: true, gone: p.hungUp.Load,
+			wide: true, governs: p.role == ipc.RoleCommand, gone: p.hungUp.Load,
 			part: func(b []byte) { p.answer(id, &ipc.Answer{Body: b, More: true}) },
 		}
 		body, err := n.ask(ctx, asks, &q)
@@ -131,8 +131,8 @@ func (n *Node) askHere(ctx context.Context, a *asker, q *ipc.Query) (any, error)
 	case ipc.QueryResources:
 		row := n.nodeRow()
 		return &row, nil
-	case ipc.QueryInvite:
-		return n.invite(q)
+	case ipc.QueryInvite, ipc.QueryRevoke, ipc.QueryMembers:
+		return n.govern(a, q)
 	case ipc.QueryReplay:
 		return n.replay(ctx, q)
 	}

@@ -22,10 +22,9 @@ func newCluster(s *shared) *cobra.Command {
   raygo-peer --cluster-key FILE --listen /ip4/0.0.0.0/tcp/4001
   raygo cluster invite                              # there, once for each further machine
   raygo-peer --join INVITE --listen /ip4/0.0.0.0/tcp/4001   # on that machine`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: subcommandNeeded,
 	}
-	cmd.AddCommand(newClusterCreate(s), newClusterInvite(s))
+	cmd.AddCommand(newClusterCreate(s), newClusterInvite(s), newClusterMembers(s), newClusterRevoke(s))
 	return cmd
 }
 
@@ -71,6 +70,14 @@ started with --cluster-key. It is a string with addresses and a secret that work
 once: pass it on as you would a password.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch role {
+			case "peer", "client", "read":
+			default:
+				return usagef("--role %q is not one of peer, client, read", role)
+			}
+			if ttl < time.Second {
+				return usagef("--ttl %s: an invite lasts a second at least", ttl)
+			}
 			c, err := s.dial(cmd)
 			if err != nil {
 				return err

@@ -22,6 +22,13 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"list", "jobs"}, exitNoPeer},
 		{[]string{"timeline"}, exitNoPeer},
 		{[]string{"explain", "00"}, exitNoPeer},
+		{[]string{"cluster"}, exitUsage},
+		{[]string{"cluster", "invite", "--role", "king"}, exitUsage},
+		{[]string{"cluster", "revoke"}, exitUsage},
+		{[]string{"cluster", "create", "/nowhere/key"}, exitFailed},
+		{[]string{"cluster", "invite"}, exitNoPeer},
+		{[]string{"cluster", "members"}, exitNoPeer},
+		{[]string{"cluster", "revoke", "12D3KooW"}, exitNoPeer},
 	} {
 		if code, _, errOut := try(t, c.args...); code != c.code {
 			t.Errorf("raygo %v: exit code %d, want %d: %s", c.args, code, c.code, errOut)

@@ -48,6 +48,12 @@ func OpenStore(dir string) (*Store, error) {
 	return &Store{dir: dir}, nil
 }
 
+// HasJoined reports whether a directory keeps the membership of an earlier run.
+func HasJoined(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, joinedFile))
+	return err == nil
+}
+
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 // Joined is what was saved last; the error is fs.ErrNotExist if nothing was. Its

@@ -113,7 +113,9 @@ const (
 	QueryMemory    = "memory"   // MemoryReport
 	QueryReplay    = "replay"   // ReplaySpec of the task in ID
 	QueryResources = "resources"
-	QueryInvite    = "invite" // Invite; ID is the role, Filters may have "ttl=1h"
+	QueryInvite    = "invite"  // Invite; ID is the role, Filters may have "ttl=1h"; from commands only
+	QueryRevoke    = "revoke"  // Revoked; ID is a peer; from commands only
+	QueryMembers   = "members" // Rows[MemberRow]
 )
 
 // Answer is the reply to a Query; a query that follows has many, the last one

@@ -228,3 +228,20 @@ type Invite struct {
 	Role    string    `cbor:"3,keyasint" json:"role" yaml:"role"`
 	Expires time.Time `cbor:"4,keyasint" json:"expires" yaml:"expires"`
 }
+
+// Revoked is the answer to QueryRevoke.
+type Revoked struct {
+	PeerID  string `cbor:"1,keyasint" json:"peer_id" yaml:"peer_id"`
+	Cluster string `cbor:"2,keyasint" json:"cluster_id" yaml:"cluster_id"`
+	Epoch   uint64 `cbor:"3,keyasint" json:"epoch" yaml:"epoch"` // of the deny list
+	Denied  int    `cbor:"4,keyasint" json:"denied" yaml:"denied"`
+}
+
+// MemberRow is one peer that is or was a member of the cluster.
+type MemberRow struct {
+	PeerID string    `cbor:"1,keyasint" json:"peer_id" yaml:"peer_id"`
+	Role   string    `cbor:"2,keyasint" json:"role" yaml:"role"`
+	State  string    `cbor:"3,keyasint" json:"state" yaml:"state"`                                          // SELF, CONNECTED, EXPELLED
+	Until  time.Time `cbor:"4,keyasint,omitempty" json:"valid_until,omitzero" yaml:"valid_until,omitempty"` // of its certificate
+	Since  time.Time `cbor:"5,keyasint,omitempty" json:"expelled,omitzero" yaml:"expelled,omitempty"`
+}
