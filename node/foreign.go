@@ -162,6 +162,9 @@ func (n *Node) programAnswer(ctx context.Context, q *wire.ProgramAsk) (*wire.Pro
 		return nil, raygo.Fail(raygo.CodeJobEnded, "job %s is not of this peer", q.Job)
 	}
 	name := j.programName(ctx)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if q.Platform != platform {
 		name = j.builds[q.Platform]
 	}

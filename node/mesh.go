@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +29,9 @@ import (
 
 // Files of the mesh in the data directory.
 const (
-	knownFile = "peers.json"
-	portFile  = "port"
+	knownFile       = "peers.json"
+	portFile        = "port"
+	incarnationFile = "incarnation"
 )
 
 // mesh is what joins this peer to others: the host with its links, who is there,
@@ -62,7 +66,7 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 	if n.cfg.alone() {
 		return nil
 	}
-	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: uint64(time.Now().UnixNano())}
+	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: nextIncarnation(filepath.Join(n.dir.path, incarnationFile), time.Now())}
 	if m.stand, err = n.enroll(n.ctx, key); err != nil {
 		return err
 	}
@@ -287,6 +291,19 @@ func (m *mesh) foundNear(p peer.AddrInfo) {
 	case m.near <- p:
 	default:
 	}
+}
+
+// nextIncarnation is greater than that of every earlier run, whatever became of
+// the clock.
+func nextIncarnation(path string, now time.Time) uint64 {
+	next := uint64(now.UnixNano())
+	if b, err := os.ReadFile(path); err == nil {
+		if last, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64); err == nil && last < math.MaxUint64/2 {
+			next = max(next, last+1)
+		}
+	}
+	_ = replaceFile(path, strconv.AppendUint(nil, next, 10)) // without it the clock alone must do
+	return next
 }
 
 // peerOf splits an address with /p2p/ID.

@@ -20,7 +20,11 @@ With no flags at all it serves: all cores, a data directory and a socket of your
 own, nothing reachable from outside this machine. When it serves it prints one
 line of JSON on stdout:
 
-  {"ready":true,"id":"…","addrs":[],"socket":"/run/user/1000/raygo/peer.sock","http":"127.0.0.1:7421"}
+  {"ready":true,"id":"12D3…","addrs":["/ip4/127.0.0.1/tcp/4001/p2p/12D3…"],"socket":"/run/user/1000/raygo/peer.sock","http":"127.0.0.1:7421"}
+
+Peers that you start on this machine find each other by --bootstrap and one of
+those addresses alone. Peers on several machines are a cluster with a key: see
+'raygo cluster'.
 
 The log goes to stderr. SIGTERM or Ctrl-C lets running tasks end (--drain-timeout)
 and stops; a second signal stops at once.
@@ -37,6 +41,14 @@ const helpExamples = `  # a peer for this user, until Ctrl-C
   # the same from a file
   printf 'num-cpus: 2\nobject-store-memory: 2GiB\nresources: {licence: 1}\n' > peer.yaml
   raygo-peer --config peer.yaml
+
+  # a second peer on this machine, with a directory and a socket of its own
+  raygo-peer --data-dir /tmp/two --socket /tmp/two.sock --bootstrap /ip4/127.0.0.1/tcp/4001/p2p/12D3…
+
+  # a cluster of several machines: the first, and each of the others
+  raygo cluster create ~/cluster.key
+  raygo-peer --cluster-key ~/cluster.key --listen /ip4/0.0.0.0/tcp/4001
+  raygo-peer --join INVITE --listen /ip4/0.0.0.0/tcp/4001   # INVITE: 'raygo cluster invite', run beside the first
 
   # what this machine offers and lacks
   raygo-peer doctor`
