@@ -64,7 +64,8 @@ func LogToDriver(on bool) InitOption {
 	return func(c *config) error { c.logToDriver = on; return nil }
 }
 
-// Binary names another build of this program, for peers of that platform.
+// Binary names another build of this program, for peers of that platform. raygo
+// run makes and names such builds by itself.
 func Binary(goos, goarch, path string) InitOption {
 	return func(c *config) error {
 		abs, err := filepath.Abs(path)

@@ -89,7 +89,11 @@ const connLimit = 64 << 20
 
 // attach opens a session over a connection to a peer.
 func attach(ctx context.Context, conn *ipc.Conn, role ipc.Role, conf config) (*Session, error) {
-	w, file, err := conn.Handshake(ctx, conf.hello(role))
+	hello, err := conf.hello(role)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	w, file, err := conn.Handshake(ctx, hello)
 	if err != nil {
 		_ = conn.Close()
 		var f *words.Failure
@@ -121,13 +125,20 @@ func attach(ctx context.Context, conn *ipc.Conn, role ipc.Role, conf config) (*S
 	return s, nil
 }
 
-func (c *config) hello(role ipc.Role) *ipc.Hello {
+func (c *config) hello(role ipc.Role) (*ipc.Hello, error) {
 	dir, _ := os.Getwd()
+	binaries := c.binaries
+	if role == ipc.RoleDriver {
+		var err error
+		if binaries, err = c.allBinaries(); err != nil {
+			return nil, err
+		}
+	}
 	return &ipc.Hello{
 		Role: role, PID: os.Getpid(), Program: filepath.Base(os.Args[0]), OS: runtime.GOOS, Arch: runtime.GOARCH,
 		JobName: c.jobName, Functions: functionHashes(), LogToDriver: c.logToDriver, Detached: c.detached,
-		Attach: c.attach, Binaries: c.binaries, Args: os.Args, Dir: dir,
-	}
+		Attach: c.attach, Binaries: binaries, Args: os.Args, Dir: dir,
+	}, nil
 }
 
 // Close ends the session, and with it the job unless it is detached. What was
