@@ -98,6 +98,10 @@ type Config struct {
 	// QUIC, Relay, HolePunch and MDNS turn on what they say.
 	QUIC, Relay, HolePunch, MDNS bool
 
+	// Simulation makes a peer of a simulated machine, without sockets and
+	// processes. Default: nil, a peer of this machine.
+	Simulation *Simulation
+
 	// Logger takes the peer's log. Default: discard.
 	Logger *slog.Logger
 }

@@ -115,6 +115,10 @@ func (n *Node) bringProgram(ctx context.Context, j *job) {
 
 // programFrom asks the owner for the program's name and brings it.
 func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string, error) {
+	if n.cfg.Simulation != nil {
+		prog, err := launch.OpenProgram(os.Getpid())
+		return prog, "", err
+	}
 	if len(j.platforms) > 0 && !slices.Contains(j.platforms, platform) {
 		return nil, "", fmt.Errorf("program %s of job %s %w: there is no build of it for %s, only for %v; add one with: raygo run --platform %s",
 			j.binary, j.id, errForGood, platform, j.platforms, platform)

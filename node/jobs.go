@@ -73,8 +73,14 @@ func (n *Node) accept(ctx context.Context) error {
 	}
 }
 
-// attach speaks the handshake with a process and serves it to its end.
+// attach serves a process that connected to the socket, to its end.
 func (n *Node) attach(c *net.UnixConn) {
+	n.serve(ipc.NewConn(c, 0))
+}
+
+// serve speaks the handshake on a connection and serves the process at its other
+// end.
+func (n *Node) serve(c *ipc.Conn) {
 	p := n.newProc(c)
 	defer func() { _ = p.conn.Close() }()
 	version, err := p.greet()
@@ -101,9 +107,9 @@ func (n *Node) attach(c *net.UnixConn) {
 	n.mu.Unlock()
 }
 
-func (n *Node) newProc(c *net.UnixConn) *proc {
+func (n *Node) newProc(c *ipc.Conn) *proc {
 	return &proc{
-		n: n, conn: ipc.NewConn(c, 0), classes: map[uint32]sched.ClassID{}, sent: map[sched.ClassID]bool{},
+		n: n, conn: c, classes: map[uint32]sched.ClassID{}, sent: map[sched.ClassID]bool{},
 		pins: map[raygo.ObjectID]int{}, allocs: map[raygo.ObjectID]uint64{}, waiting: map[chan struct{}]context.CancelFunc{},
 	}
 }

@@ -93,7 +93,9 @@ func (n *Node) open() (err error) {
 		return fmt.Errorf("open the object store: %w", err)
 	}
 	logs := filepath.Join(n.dir.path, "logs")
-	n.launcher, err = launch.New(launch.Config{TempDir: filepath.Join(n.dir.path, "tmp"), LogDir: "", Hide: []string{n.dir.keys()}, HasGPUs: len(n.res.GPUIDs) > 0, Logger: n.log})
+	if n.cfg.Simulation == nil {
+		n.launcher, err = launch.New(launch.Config{TempDir: filepath.Join(n.dir.path, "tmp"), LogDir: "", Hide: []string{n.dir.keys()}, HasGPUs: len(n.res.GPUIDs) > 0, Logger: n.log})
+	}
 	if err != nil {
 		return fmt.Errorf("prepare to start workers: %w", err)
 	}
@@ -111,6 +113,9 @@ func (n *Node) open() (err error) {
 	}
 	if err = n.openMesh(key); err != nil {
 		return err
+	}
+	if n.cfg.Simulation != nil {
+		return nil
 	}
 	return n.listen()
 }

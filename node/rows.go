@@ -275,7 +275,7 @@ func (n *Node) nodeRow() ipc.NodeRow {
 	c := n.core.Counts()
 	r := ipc.NodeRow{
 		PeerID: n.id, Alive: true, State: "ALIVE", Addrs: n.mesh.addrs(), Labels: n.cfg.Labels, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		Version: Version, Tier: string(n.launcher.Tier()), Workers: len(n.workers), Pending: c.Ready, Running: c.Running,
+		Version: Version, Tier: n.tier(), Workers: len(n.workers), Pending: c.Ready, Running: c.Running,
 		Store: n.storeUsage(), Started: n.born, Hostname: host, PID: os.Getpid(),
 	}
 	r.Total, r.Free = n.core.Capacity()

@@ -26,7 +26,7 @@ type worker struct {
 	talks   atomic.Bool // it has written to its output
 
 	// The loop guards the rest.
-	process *launch.Process
+	process process
 	proc    *proc // once it registered
 	doomed  bool  // to be killed as soon as it is there
 }
@@ -49,7 +49,7 @@ func (n *Node) runWorker(w *worker, env map[string]string) {
 		n.workerFailed(w, err.Error())
 		return
 	}
-	process, err := n.launcher.Start(n.ctx, launch.Spec{
+	process, conn, err := n.startProcess(w, launch.Spec{
 		Program: program, Job: w.job.id, Env: env, GPUIDs: w.gpus, Dir: w.job.dir,
 		Name:   fmt.Sprintf("worker-%d", w.id),
 		Output: func(stderr bool, line []byte) { n.output(w, stderr, line) },
@@ -65,7 +65,7 @@ func (n *Node) runWorker(w *worker, env map[string]string) {
 	if doomed {
 		process.Kill()
 	}
-	p := n.newProc(process.Conn())
+	p := n.newProc(conn)
 	p.pid = process.PID()
 	err = n.welcomeWorker(w, p)
 	if err != nil {
