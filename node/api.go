@@ -10,6 +10,7 @@ import (
 	"time"
 
 	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/gossip/topic"
 	"github.com/raygo/raygo/node/launch"
 	"github.com/raygo/raygo/objects"
 	"github.com/raygo/raygo/sched"
@@ -107,10 +108,7 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 	defer n.close()
 	stop := context.AfterFunc(ctx, n.cancel)
 	defer stop()
-	parts := []func(context.Context) error{n.store.Run, n.serveHTTP, n.guardMemory, n.mesh.run, n.keepTime, n.pushLate}
-	if n.cfg.Simulation == nil {
-		parts = append(parts, n.launcher.Run, n.accept)
-	}
+	parts := []func(context.Context) error{n.store.Run, n.launcher.Run, n.serveHTTP, n.guardMemory, n.mesh.run, n.accept, n.keepTime, n.pushLate}
 	errs := make(chan error, len(parts))
 	inner, cancelParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelParts()
@@ -127,6 +125,7 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 			ended++
 		}
 	}
+	n.mesh.tell(topic.Notice{Kind: topic.Leaving})
 	n.cancel()
 	n.endAll()
 	cancelParts()
@@ -185,9 +184,7 @@ func (n *Node) endAll() {
 	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)
-	if n.listener != nil {
-		_ = n.listener.Close()
-	}
+	_ = n.listener.Close()
 	for _, p := range procs {
 		if p.worker == 0 {
 			p.hangUp(raygo.Fail(raygo.CodePeerDied, "the peer stopped"))

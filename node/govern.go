@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/gossip/topic"
 	"github.com/raygo/raygo/sdk/ipc"
 )
 
@@ -82,5 +83,6 @@ func (n *Node) revoke(q *ipc.Query) (*ipc.Revoked, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.mesh.tell(topic.Notice{Kind: topic.Denied, Body: list.Bytes()})
 	return &ipc.Revoked{PeerID: p.String(), Cluster: list.Cluster, Epoch: list.Epoch, Denied: len(list.Peers)}, nil
 }

@@ -21,6 +21,7 @@ import (
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/dht"
 	"github.com/raygo/raygo/gossip"
+	"github.com/raygo/raygo/gossip/topic"
 	"github.com/raygo/raygo/node/host"
 	"github.com/raygo/raygo/node/link"
 	"github.com/raygo/raygo/node/member"
@@ -45,6 +46,7 @@ type mesh struct {
 	host    *host.Host
 	links   *link.Mesh
 	dht     *dht.DHT
+	topic   *topic.Topic
 	swarm   *swarm.Swarm
 	known   *knownPeers
 	asks    *asks
@@ -67,14 +69,14 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 		return nil
 	}
 	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: nextIncarnation(filepath.Join(n.dir.path, incarnationFile), time.Now())}
+	if m.stand, err = n.enroll(n.ctx, key); err != nil {
+		return err
+	}
 	if err := checkBootstrap(n.cfg.Bootstrap); err != nil {
 		return err
 	}
 	if m.known, err = openKnown(filepath.Join(n.dir.path, knownFile), time.Now()); err != nil {
 		n.log.Warn("start without the peers of the last run", "err", err)
-	}
-	if m.stand, err = n.enroll(n.ctx, key, m.knownAddrs()); err != nil {
-		return err
 	}
 	if err := m.openHost(); err != nil {
 		return err
@@ -98,6 +100,9 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 		return err
 	}
 	if m.links, err = m.newLinks(); err != nil {
+		return err
+	}
+	if err = m.newTopic(); err != nil {
 		return err
 	}
 	m.dht, err = dht.New(dht.Config{
@@ -139,6 +144,7 @@ func (m *mesh) run(ctx context.Context) error {
 	part(m.swarm.Run)
 	part(m.dht.Run)
 	part(m.who.run)
+	part(m.topic.Run)
 	part(m.measure)
 	part(m.seek)
 	part(m.dropLinks)
@@ -162,6 +168,9 @@ func (m *mesh) run(ctx context.Context) error {
 // close gives back the host of a mesh that did not run.
 func (m *mesh) close() {
 	if m != nil {
+		if m.topic != nil {
+			m.topic.Close()
+		}
 		_ = m.host.Close() // once more after run, which does nothing
 	}
 }
@@ -204,6 +213,7 @@ func (m *mesh) advertise(draining bool) {
 		m.n.log.Warn("describe this peer on new links", "err", err)
 	}
 	m.who.tell(&gossip.SelfAdvert{Advert: a})
+	m.announce(&a)
 }
 
 // addrs are what others reach this peer at, with its ID.
@@ -254,9 +264,6 @@ func (m *mesh) openHost() error {
 		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch,
 		MDNS: c.MDNS, Found: m.foundNear, UserAgent: "raygo/" + Version, Registerer: m.n.metrics.registry, Logger: m.n.log,
 	}
-	if s := m.n.cfg.Simulation; s != nil {
-		cfg.Transport = s.Transport
-	}
 	h, err := host.New(cfg)
 	if err != nil && usual {
 		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
@@ -278,22 +285,13 @@ func (m *mesh) openHost() error {
 // cluster's key makes members of others.
 func (m *mesh) newKeeper() (err error) {
 	s := m.stand
-	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Addrs: m.knownAddrs, Logger: m.n.log})
-	m.n.metrics.registry.MustRegister(s.Collector())
+	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Logger: m.n.log})
 	if s.Authority != nil && !s.Loopback {
 		m.inviter, err = member.NewInviter(member.InviterConfig{
 			Authority: s.Authority, Membership: s.Membership, Store: s.Store, Addrs: m.addrs, Logger: m.n.log,
 		})
 	}
 	return err
-}
-
-// knownAddrs are addresses of the members that were met.
-func (m *mesh) knownAddrs() (all []string) {
-	for _, p := range m.known.all() {
-		all = append(all, p.Addrs...)
-	}
-	return all
 }
 
 // foundNear takes a peer that was found on the local network. When too many come

@@ -101,6 +101,8 @@ func (w *whoIsThere) rows() []ipc.NodeRow {
 		rows = append(rows, rowOf(o.advert))
 		r := &rows[len(rows)-1]
 		switch {
+		case !o.died.IsZero() && o.leaves:
+			r.State = "LEFT"
 		case !o.died.IsZero():
 			r.State = "DEAD"
 		case w.linked[id] == nil:

@@ -14,7 +14,7 @@ import (
 // How other peers are sought.
 const (
 	seekEvery = 200 * time.Millisecond // how often it is looked who is there
-	saveEvery = 2 * time.Second       // the known peers
+	saveEvery = 2 * time.Second        // the known peers
 	seekKnown = 2 * time.Minute        // how long peers of an earlier run are dialled in vain
 	goneFor   = time.Minute            // how long one that died is dialled on
 	maxKept   = 2048                   // peers that are dialled

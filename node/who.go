@@ -52,6 +52,7 @@ type otherPeer struct {
 	advert  *gossip.Advert
 	learnt  time.Time // its advert
 	suspect bool
+	leaves  bool      // of its own will
 	died    time.Time // zero: it lives, or it is not known better
 }
 
@@ -83,7 +84,7 @@ func verified(id string, msg, sig []byte) bool {
 func (w *whoIsThere) describe(draining bool) error {
 	m, n := w.m, w.m.n
 	a := gossip.Advert{
-		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Labels: n.cfg.Labels, Platform: platform, Tier: n.tier(),
+		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Labels: n.cfg.Labels, Platform: platform, Tier: string(n.launcher.Tier()),
 		Version: Version, Wire: [2]uint16{wire.Version, wire.Version}, HTTP: n.http, Draining: draining,
 	}
 	if !n.cfg.Client {
@@ -120,7 +121,9 @@ func (w *whoIsThere) tell(ev gossip.Event) {
 // run lets the core live until ctx ends.
 func (w *whoIsThere) run(ctx context.Context) error {
 	defer close(w.ended)
-	w.step(&gossip.SelfAdvert{Advert: w.ownAdvert()})
+	own := w.ownAdvert()
+	w.step(&gossip.SelfAdvert{Advert: own})
+	w.m.announce(&own)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -279,8 +282,20 @@ func (w *whoIsThere) down(id string) {
 	w.mu.Lock()
 	delete(w.linked, id)
 	w.count.Store(int32(len(w.linked)))
+	if o := w.others[id]; o != nil && o.leaves {
+		o.died = time.Now()
+	}
 	w.mu.Unlock()
 	w.tell(&gossip.LinkDown{Peer: id})
+}
+
+// left takes a peer's word that it goes: it is dead without further waiting.
+func (w *whoIsThere) left(id string, incarnation uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if o := w.others[id]; o != nil && o.advert.Incarnation == incarnation {
+		o.leaves = true
+	}
 }
 
 func (w *whoIsThere) isLinked(id string) bool {
