@@ -48,7 +48,7 @@ var allowed = map[string]struct {
 	},
 	"node/host":    {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
 	"node/link":    {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
-	"node/member":  {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/multiformats/go-multiaddr-dns", "github.com/multiformats/go-multistream", "github.com/quic-go/quic-go"}},
+	"node/member":  {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/multiformats/go-multiaddr-dns", "github.com/multiformats/go-multistream", "github.com/prometheus/client_golang", "github.com/quic-go/quic-go"}},
 	"node/wire":    {own: []string{".", "sched"}, other: []string{"github.com/fxamacker/cbor/v2"}},
 	"node/launch":  {own: []string{"."}, other: []string{"golang.org/x/sys"}},
 	"node/machine": {own: []string{".", "node/launch"}, other: []string{"golang.org/x/sys"}},

@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -38,8 +40,9 @@ const memberDir = "cluster"
 // joinWait bounds how long a newcomer's invite may take to be swapped.
 const joinWait = 30 * time.Second
 
-// enroll finds or makes the peer's membership.
-func (n *Node) enroll(ctx context.Context, key crypto.PrivKey) (*member.Opened, error) {
+// enroll finds or makes the peer's membership. Members at the known addresses
+// are asked when the one of an earlier run has lapsed.
+func (n *Node) enroll(ctx context.Context, key crypto.PrivKey, known []string) (*member.Opened, error) {
 	c := &n.cfg
 	loopback := c.LoopbackDir
 	if loopback == "" {
@@ -56,10 +59,13 @@ func (n *Node) enroll(ctx context.Context, key crypto.PrivKey) (*member.Opened, 
 	defer cancel()
 	o, err := member.Open(ctx, member.OpenConfig{
 		Key: key, Dir: filepath.Join(n.dir.keys(), memberDir), LoopbackDir: loopback, KeyFile: c.ClusterKeyFile, Invite: c.Join,
-		Bootstrap: c.Bootstrap, Role: role, Logger: n.log,
+		Bootstrap: slices.Concat(c.Bootstrap, known), Role: role, Logger: n.log,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, member.ErrInvite) || err != nil && c.ClusterKeyFile != "":
 		return nil, fmt.Errorf("%w: become a member of the cluster: %w", ErrConfig, err)
+	case err != nil:
+		return nil, fmt.Errorf("become a member of the cluster: %w", err)
 	}
 	if err := o.CheckListen(c.Listen); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

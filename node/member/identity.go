@@ -70,6 +70,14 @@ func extension(leaf *x509.Certificate, id asn1.ObjectIdentifier) ([]byte, bool) 
 
 // checkLeaf checks the certificate of membership in a peer's TLS certificate.
 func (m *Membership) checkLeaf(p peer.ID, leaf *x509.Certificate) error {
+	err := m.leafError(p, leaf)
+	if err != nil {
+		m.count.refused.Add(1)
+	}
+	return err
+}
+
+func (m *Membership) leafError(p peer.ID, leaf *x509.Certificate) error {
 	b, ok := extension(leaf, certificateOID)
 	if !ok {
 		return ErrNoCertificate

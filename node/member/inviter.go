@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // Bounds of invites at one peer.
@@ -87,7 +89,7 @@ func (i *Inviter) New(role Role, ttl time.Duration) (Invite, error) {
 		return Invite{}, fmt.Errorf("make an invite: %w", err)
 	}
 	now := i.cfg.Membership.now()
-	addrs := i.cfg.Addrs()
+	addrs := reachable(i.cfg.Addrs())
 	inv, err := newInvite(i.cfg.Authority.Public(), role, now.Add(ttl), addrs[:min(len(addrs), maxInviteAddrs)])
 	if err != nil {
 		return Invite{}, fmt.Errorf("make an invite: %w", err)
@@ -179,10 +181,12 @@ func (i *Inviter) admit(proof joinProof, p peer.ID) (Certificate, error) {
 	if err == nil {
 		var cert Certificate
 		if cert, err = i.cfg.Authority.Issue(p, role, i.cfg.TTL, i.cfg.Membership.now()); err == nil {
+			i.cfg.Membership.count.admitted.Add(1)
 			i.cfg.Logger.Info("admitted a newcomer", "peer", p, "role", role, "until", cert.NotAfter, "again", len(proof.Lapsed) > 0)
 			return cert, nil
 		}
 	}
+	i.cfg.Membership.count.notAdmitted.Add(1)
 	i.cfg.Logger.Warn("refused a newcomer", "peer", p, "err", err)
 	return Certificate{}, err
 }
@@ -220,4 +224,17 @@ func (i *Inviter) roleFor(proof joinProof, p peer.ID) (Role, error) {
 		return "", err
 	}
 	return v.role, nil
+}
+
+// reachable puts addresses last that only this machine can reach.
+func reachable(addrs []string) []string {
+	var far, near []string
+	for _, s := range addrs {
+		if a, err := ma.NewMultiaddr(s); err == nil && manet.IsIPLoopback(a) {
+			near = append(near, s)
+		} else {
+			far = append(far, s)
+		}
+	}
+	return append(far, near...)
 }

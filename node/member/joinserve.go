@@ -95,12 +95,6 @@ func (s *joinSecurity) SecureInbound(ctx context.Context, insecure net.Conn, _ p
 	if _, err := s.m.inviter(); err != nil {
 		return nil, err
 	}
-	select {
-	case s.m.joining <- struct{}{}:
-		defer func() { <-s.m.joining }()
-	default:
-		return nil, errBusy
-	}
 	ctx, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = insecure.Close() })
@@ -114,6 +108,12 @@ func (s *joinSecurity) SecureInbound(ctx context.Context, insecure net.Conn, _ p
 	c := tls.Server(insecure, conf)
 	if err := c.HandshakeContext(ctx); err != nil {
 		return nil, err
+	}
+	select { // after the handshake, so that strangers do not hold places
+	case s.m.joining <- struct{}{}:
+		defer func() { <-s.m.joining }()
+	default:
+		return nil, errBusy
 	}
 	if v.key == nil {
 		return nil, ErrNoCertificate

@@ -16,6 +16,7 @@ import (
 // Times of a Keeper.
 const (
 	sweepEvery   = time.Minute
+	lookEvery    = time.Minute // at the clock: timers stand still while a machine sleeps
 	streamWait   = 5 * time.Second
 	retryLongest = 5 * time.Minute
 )
@@ -38,6 +39,10 @@ type KeeperConfig struct {
 	Authority *Authority
 	// Store keeps certificates and the deny list. Default: they are not kept.
 	Store *Store
+	// Addrs are addresses of members, with /p2p/ID, that are asked for a new
+	// certificate when this peer's has lapsed: nobody connects to it any more
+	// then. Default: those that the store has.
+	Addrs func() []string
 	// TTL is how long certificates last that this peer issues. Default:
 	// DefaultTTL.
 	TTL time.Duration
@@ -54,8 +59,7 @@ type Keeper struct {
 	log  *slog.Logger
 	busy chan struct{} // requests being answered
 
-	queue  chan peer.ID  // peers to sync with
-	wake   chan struct{} // the certificate may be due
+	queue  chan peer.ID // peers to sync with
 	served sync.WaitGroup
 
 	mu      sync.Mutex // one change of the deny list at a time
@@ -71,7 +75,7 @@ func NewKeeper(cfg KeeperConfig) *Keeper {
 	}
 	return &Keeper{
 		cfg: cfg, m: cfg.Membership, log: cfg.Logger, busy: make(chan struct{}, maxServed),
-		queue: make(chan peer.ID, maxSyncQueue), wake: make(chan struct{}, 1), queued: map[peer.ID]bool{},
+		queue: make(chan peer.ID, maxSyncQueue), queued: map[peer.ID]bool{},
 	}
 }
 

@@ -32,6 +32,7 @@ type Membership struct {
 	cluster string
 	now     func() time.Time
 	joining chan struct{} // newcomers being answered
+	count   counts
 
 	mu       sync.Mutex
 	cert     Certificate

@@ -212,39 +212,67 @@ func (k *Keeper) request(ctx context.Context, p peer.ID, proto protocol.ID, q an
 // renewing keeps the certificate fresh: at half of its life, then again and
 // again until somebody issues the next.
 func (k *Keeper) renewing(ctx context.Context) {
-	cert := k.m.Certificate()
-	wait := cert.renewAt().Sub(k.m.now())
+	due := k.m.Certificate().renewAt()
 	failed := 0
 	for {
-		timer := time.NewTimer(max(wait, 0))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return
-		case <-timer.C:
-		}
-		err := k.RenewNow(ctx)
-		cert = k.m.Certificate()
-		if err == nil {
-			failed = 0
-			wait = max(cert.renewAt().Sub(k.m.now()), time.Second)
+		if wait := due.Sub(k.m.now()); wait > 0 {
+			timer := time.NewTimer(min(wait, lookEvery))
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
 			continue
 		}
+		err := k.RenewNow(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		cert, now := k.m.Certificate(), k.m.now()
+		if err == nil {
+			failed, due = 0, cert.renewAt()
+			if soonest := now.Add(time.Second); due.Before(soonest) {
+				due = soonest
+			}
+			continue
+		}
 		failed++
-		left := cert.NotAfter.Sub(k.m.now())
+		left := cert.NotAfter.Sub(now)
 		// Between a second and five minutes, doubling, with jitter; what has no
 		// authority connected at half life has half a life to find one.
-		wait = min(time.Second<<min(failed, 9), retryLongest, max(left/10, time.Second))
+		wait := min(time.Second<<min(failed, 9), retryLongest, max(left/10, time.Second))
+		if left < 0 {
+			wait = min(time.Second<<min(failed, 9), retryLongest)
+		}
 		wait = wait/2 + rand.N(wait/2+1)
+		due = now.Round(0).Add(wait)
+		k.m.count.notRenewed.Add(1)
 		k.log.Warn("the certificate of membership is not renewed yet", "expires_in", left.Round(time.Second), "again_in", wait.Round(time.Millisecond), "err", err)
 	}
 }
 
+// rejoin asks for a new certificate when the old one has lapsed.
+func (k *Keeper) rejoin(ctx context.Context, lapsed Certificate) error {
+	var addrs []string
+	if k.cfg.Addrs != nil {
+		addrs = k.cfg.Addrs()
+	}
+	if k.cfg.Store != nil {
+		if j, err := k.cfg.Store.Joined(); err == nil {
+			addrs = append(addrs, j.Addrs...)
+		}
+	}
+	cert, err := Rejoin(ctx, k.m.key, k.m.pub, lapsed, addrs)
+	if err != nil {
+		return err
+	}
+	return k.takeCertificate(cert)
+}
+
 // RenewNow takes a new certificate: of its own making at a peer that holds the
-// cluster's key, else from the first connected member that does.
+// cluster's key, else from the first connected member that does, or by joining
+// again if the present one has lapsed.
 func (k *Keeper) RenewNow(ctx context.Context) error {
 	if a := k.cfg.Authority; a != nil {
 		cert, err := a.Issue(k.m.self, k.m.Role(), k.cfg.TTL, k.m.now())
@@ -252,6 +280,9 @@ func (k *Keeper) RenewNow(ctx context.Context) error {
 			return err
 		}
 		return k.takeCertificate(cert)
+	}
+	if cert := k.m.Certificate(); !k.m.now().Before(cert.NotAfter) {
+		return k.rejoin(ctx, cert)
 	}
 	var errs []error
 	for _, p := range k.cfg.Host.Network().Peers() {
