@@ -19,7 +19,8 @@ const (
 	aloneFirst = 50 * time.Millisecond  // how soon a peer without others looks again
 	retryFirst = 200 * time.Millisecond // after a batch that nobody took
 	retryLast  = 5 * time.Second
-	enough     = 3 // copies of a record below which a new peer is a reason to announce again
+	soon       = time.Second      // when it is announced again that there are more peers
+	forming    = 30 * time.Second // how long after that a table is not to be relied on
 )
 
 // announcer owns what this peer has announced and what it still has to say. Its
@@ -35,7 +36,8 @@ type announcer struct {
 	due      dueHeap
 	queued   int // entries never announced
 	unsaid   []withdrawal
-	lastSize int // of the routing table, when run last looked
+	lastSize int       // of the routing table, when run last looked
+	grownAt  time.Time // when it last grew while it was small
 }
 
 // entry is one holding.
@@ -224,8 +226,7 @@ func (a *announcer) give(e *entry, placed []peer.ID) {
 			a.queued--
 		}
 		e.placed, e.fails = placed, 0
-		// Spread, so that what was made in one burst is not said in one burst for ever.
-		e.due = now.Add(time.Duration((0.8 + 0.2*rand.Float64()) * float64(a.d.cfg.Reprovide)))
+		e.due = now.Add(again(now.Sub(a.grownAt), a.d.cfg.Reprovide))
 	} else {
 		a.d.metrics.placed.WithLabelValues("nobody").Inc()
 		e.due = now.Add(min(retryFirst<<min(e.fails, 10), retryLast))
@@ -234,17 +235,29 @@ func (a *announcer) give(e *entry, placed []peer.ID) {
 	heap.Push(&a.due, e)
 }
 
-// grown makes what was told to fewer than enough peers due at once when there
-// are more of them now: a record that only one peer keeps goes with that peer.
+// again is when to say again what was just said. While the cluster forms, tables
+// are small, and where a record was put may not be where others look for it: so
+// after 1 s, 5 s and 20 s since it last grew. Then with the usual interval,
+// spread, so that what was made in one burst is not said in one burst for ever.
+func again(sinceGrown, usual time.Duration) time.Duration {
+	if sinceGrown < forming {
+		return min(3*sinceGrown+soon, usual)
+	}
+	return time.Duration((0.8 + 0.2*rand.Float64()) * float64(usual))
+}
+
+// grown has everything said again soon when there are more peers in a table that
+// was small: what only two peers keep goes with them, and those who do not keep
+// it yet are asked for it.
 func (a *announcer) grown() {
 	size := a.d.kad.RoutingTable().Size()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if size > a.lastSize && a.lastSize < enough {
-		now := time.Now()
+	if size > a.lastSize && a.lastSize < a.d.cfg.bucket() {
+		a.grownAt = time.Now()
 		for _, e := range a.entries {
-			if e.index >= 0 && len(e.placed) < min(size, enough) && e.due.After(now) {
-				e.due = now
+			if again := a.grownAt.Add(soon); e.index >= 0 && e.due.After(again) {
+				e.due = again
 				heap.Fix(&a.due, e.index)
 			}
 		}

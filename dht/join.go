@@ -36,7 +36,7 @@ func (d *DHT) stayIn(ctx context.Context) {
 			backoff, look = joinFirst, time.Now().Add(joinFirst)
 			poke(d.announce.met)
 			if size > before {
-				d.owners.stir()
+				d.owners.stir(before < d.cfg.bucket())
 			}
 		}
 		before = size

@@ -23,7 +23,8 @@ type owners struct {
 	mu      sync.Mutex
 	closed  bool
 	kept    map[raygo.JobID]*kept
-	stirred time.Time
+	stirred time.Time // when all were last made due because there are more peers
+	grownAt time.Time // when the table last grew while it was small
 }
 
 // stirEvery is how often new peers are a reason to look at all kept records.
@@ -125,7 +126,7 @@ func (o *owners) put(ctx context.Context, k *kept) error {
 	case o.kept[k.record.Job] != k:
 	case err == nil:
 		o.d.metrics.owners.WithLabelValues("placed").Inc()
-		k.fails, k.due = 0, time.Now().Add(jitter(o.d.cfg.OwnerAge/3))
+		k.fails, k.due = 0, time.Now().Add(again(time.Since(o.grownAt), o.d.cfg.OwnerAge/3))
 	default:
 		o.d.metrics.owners.WithLabelValues("later").Inc()
 		k.due = time.Now().Add(min(retryFirst<<min(k.fails, 10), retryLast))
@@ -172,18 +173,21 @@ func (o *owners) best(ctx context.Context, job raygo.JobID, quorum routing.Optio
 }
 
 // stir has all records looked at soon, since there are peers that were not
-// there before: the other side of a partition may have better ones.
-func (o *owners) stir() {
+// there before: the other side of a partition may have better ones, and in a
+// table that was small they may be looked for where they were not put.
+func (o *owners) stir(small bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	now := time.Now()
-	if now.Sub(o.stirred) < stirEvery {
+	if small {
+		o.grownAt = now
+	} else if now.Sub(o.stirred) < stirEvery {
 		return
 	}
 	o.stirred = now
 	for _, k := range o.kept {
-		if soon := now.Add(jitter(time.Second)); soon.Before(k.due) {
-			k.due = soon
+		if t := now.Add(jitter(soon)); t.Before(k.due) {
+			k.due = t
 		}
 	}
 	poke(o.wake)

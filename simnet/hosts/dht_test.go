@@ -154,6 +154,35 @@ func TestTableOfThirtyPeers(t *testing.T) {
 	t.Logf("in %s", time.Since(began).Round(time.Millisecond))
 }
 
+// What is said while the cluster forms is found once it has.
+func TestWhatIsSaidEarlyIsFoundLater(t *testing.T) {
+	hosts.Run(t, hosts.Config{Link: hosts.LAN}, func(w *hosts.World) {
+		s := &tables{w: w, dead: map[peer.ID]bool{}}
+		const n = 20
+		for i := range n {
+			d := s.open(w.Add(fmt.Sprint("peer", i)))
+			if err := d.Provide(name(i)); err != nil {
+				w.T.Fatal(err)
+			}
+			if err := d.PutOwner(w.T.Context(), dht.OwnerRecord{Job: raygo.JobID{byte(i)}, Epoch: 1}); err != nil {
+				w.T.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		for i, p := range s.p {
+			for _, far := range []int{1, 7, 12, 17} {
+				j := (i + far) % n
+				if found, err := s.d[j].Providers(w.T.Context(), name(i), 1); !slices.Equal(found, []peer.ID{p.ID}) {
+					w.T.Errorf("peer %d finds what %d holds at %v, %v", j, i, found, err)
+				}
+				if r, err := s.d[j].Owner(w.T.Context(), raygo.JobID{byte(i)}); err != nil || r.Peer != p.ID {
+					w.T.Errorf("peer %d finds the owner of job %d at %v, %v", j, i, r.Peer, err)
+				}
+			}
+		}
+	})
+}
+
 func TestRecordsOfAHolderThatIsNotSeenToDieExpire(t *testing.T) {
 	hosts.Run(t, hosts.Config{Link: hosts.LAN}, func(w *hosts.World) {
 		s := newTables(w, 5)
