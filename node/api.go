@@ -108,7 +108,10 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 	defer n.close()
 	stop := context.AfterFunc(ctx, n.cancel)
 	defer stop()
-	parts := []func(context.Context) error{n.store.Run, n.launcher.Run, n.serveHTTP, n.guardMemory, n.mesh.run, n.accept, n.keepTime, n.pushLate}
+	parts := []func(context.Context) error{n.store.Run, n.serveHTTP, n.guardMemory, n.mesh.run, n.keepTime, n.pushLate}
+	if n.cfg.Simulation == nil {
+		parts = append(parts, n.launcher.Run, n.accept)
+	}
 	errs := make(chan error, len(parts))
 	inner, cancelParts := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelParts()
@@ -184,7 +187,9 @@ func (n *Node) endAll() {
 	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)
-	_ = n.listener.Close()
+	if n.listener != nil {
+		_ = n.listener.Close()
+	}
 	for _, p := range procs {
 		if p.worker == 0 {
 			p.hangUp(raygo.Fail(raygo.CodePeerDied, "the peer stopped"))

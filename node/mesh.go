@@ -69,14 +69,14 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 		return nil
 	}
 	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: nextIncarnation(filepath.Join(n.dir.path, incarnationFile), time.Now())}
-	if m.stand, err = n.enroll(n.ctx, key); err != nil {
-		return err
-	}
 	if err := checkBootstrap(n.cfg.Bootstrap); err != nil {
 		return err
 	}
 	if m.known, err = openKnown(filepath.Join(n.dir.path, knownFile), time.Now()); err != nil {
 		n.log.Warn("start without the peers of the last run", "err", err)
+	}
+	if m.stand, err = n.enroll(n.ctx, key, m.knownAddrs()); err != nil {
+		return err
 	}
 	if err := m.openHost(); err != nil {
 		return err
@@ -264,6 +264,9 @@ func (m *mesh) openHost() error {
 		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch,
 		MDNS: c.MDNS, Found: m.foundNear, UserAgent: "raygo/" + Version, Registerer: m.n.metrics.registry, Logger: m.n.log,
 	}
+	if s := m.n.cfg.Simulation; s != nil {
+		cfg.Transport = s.Transport
+	}
 	h, err := host.New(cfg)
 	if err != nil && usual {
 		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
@@ -285,13 +288,22 @@ func (m *mesh) openHost() error {
 // cluster's key makes members of others.
 func (m *mesh) newKeeper() (err error) {
 	s := m.stand
-	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Logger: m.n.log})
+	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Addrs: m.knownAddrs, Logger: m.n.log})
+	m.n.metrics.registry.MustRegister(s.Collector())
 	if s.Authority != nil && !s.Loopback {
 		m.inviter, err = member.NewInviter(member.InviterConfig{
 			Authority: s.Authority, Membership: s.Membership, Store: s.Store, Addrs: m.addrs, Logger: m.n.log,
 		})
 	}
 	return err
+}
+
+// knownAddrs are addresses of the members that were met.
+func (m *mesh) knownAddrs() (all []string) {
+	for _, p := range m.known.all() {
+		all = append(all, p.Addrs...)
+	}
+	return all
 }
 
 // foundNear takes a peer that was found on the local network. When too many come

@@ -84,7 +84,7 @@ func verified(id string, msg, sig []byte) bool {
 func (w *whoIsThere) describe(draining bool) error {
 	m, n := w.m, w.m.n
 	a := gossip.Advert{
-		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Labels: n.cfg.Labels, Platform: platform, Tier: string(n.launcher.Tier()),
+		Peer: n.id, Incarnation: m.incarnation, Addrs: m.addrs(), Labels: n.cfg.Labels, Platform: platform, Tier: n.tier(),
 		Version: Version, Wire: [2]uint16{wire.Version, wire.Version}, HTTP: n.http, Draining: draining,
 	}
 	if !n.cfg.Client {
