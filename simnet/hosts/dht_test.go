@@ -154,30 +154,36 @@ func TestTableOfThirtyPeers(t *testing.T) {
 	t.Logf("in %s", time.Since(began).Round(time.Millisecond))
 }
 
-// What is said while the cluster forms is found once it has.
+// What was said among three is found by those who come later, who look for it
+// elsewhere.
 func TestWhatIsSaidEarlyIsFoundLater(t *testing.T) {
 	hosts.Run(t, hosts.Config{Link: hosts.LAN}, func(w *hosts.World) {
-		s := &tables{w: w, dead: map[peer.ID]bool{}}
+		s := newTables(w, 3)
+		w.Eventually("three have met", 10*time.Second, func() bool {
+			return !slices.ContainsFunc(s.d, func(d *dht.DHT) bool { return d.Stats().Peers < 2 })
+		})
 		const n = 20
 		for i := range n {
-			d := s.open(w.Add(fmt.Sprint("peer", i)))
-			if err := d.Provide(name(i)); err != nil {
+			if err := s.d[0].Provide(name(i)); err != nil {
 				w.T.Fatal(err)
 			}
-			if err := d.PutOwner(w.T.Context(), dht.OwnerRecord{Job: raygo.JobID{byte(i)}, Epoch: 1}); err != nil {
+			if err := s.d[0].PutOwner(w.T.Context(), dht.OwnerRecord{Job: raygo.JobID{byte(i)}, Epoch: 1}); err != nil {
 				w.T.Fatal(err)
 			}
 		}
+		w.Eventually("all is announced", 10*time.Second, func() bool { return s.d[0].Stats().Queued == 0 })
+		time.Sleep(2 * time.Minute)
+		for i := range 24 {
+			s.open(w.Add(fmt.Sprint("late", i)))
+		}
 		time.Sleep(time.Minute)
-		for i, p := range s.p {
-			for _, far := range []int{1, 7, 12, 17} {
-				j := (i + far) % n
-				if found, err := s.d[j].Providers(w.T.Context(), name(i), 1); !slices.Equal(found, []peer.ID{p.ID}) {
-					w.T.Errorf("peer %d finds what %d holds at %v, %v", j, i, found, err)
-				}
-				if r, err := s.d[j].Owner(w.T.Context(), raygo.JobID{byte(i)}); err != nil || r.Peer != p.ID {
-					w.T.Errorf("peer %d finds the owner of job %d at %v, %v", j, i, r.Peer, err)
-				}
+		for i := range n {
+			d := s.d[3+i]
+			if found, err := d.Providers(w.T.Context(), name(i), 1); !slices.Equal(found, []peer.ID{s.p[0].ID}) {
+				w.T.Errorf("peer %d finds object %d at %v, %v", 3+i, i, found, err)
+			}
+			if r, err := d.Owner(w.T.Context(), raygo.JobID{byte(i)}); err != nil || r.Peer != s.p[0].ID {
+				w.T.Errorf("peer %d finds the owner of job %d at %v, %v", 3+i, i, r.Peer, err)
 			}
 		}
 	})
