@@ -267,7 +267,7 @@ func (m *mesh) openHost() error {
 	if s := m.n.cfg.Simulation; s != nil {
 		cfg.Transport = s.Transport
 	}
-	h, err := host.New(cfg)
+	h, err := host.New(m.wired(cfg))
 	if err != nil && usual {
 		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
 		h, err = host.New(cfg)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 
+	"github.com/raygo/raygo/node/host"
 	"github.com/raygo/raygo/node/launch"
 	"github.com/raygo/raygo/sdk/ipc"
 )
@@ -112,4 +113,13 @@ func (n *Node) Linked() []string {
 		return nil
 	}
 	return n.mesh.who.linkedPeers()
+}
+
+// wired has the host of a simulated machine use its network, with the handshake
+// of all members.
+func (m *mesh) wired(cfg host.Config) host.Config {
+	if s := m.n.cfg.Simulation; s != nil {
+		cfg.Transport = libp2p.ChainOptions(s.Transport, m.stand.Membership.Security())
+	}
+	return cfg
 }
