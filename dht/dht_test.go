@@ -101,20 +101,20 @@ func TestAlonePeerSaysItLater(t *testing.T) {
 }
 
 func TestDeadPeersCostNoTime(t *testing.T) {
-	c := newCluster(t, 20)
+	c := newCluster(t, 12)
 	holder, asker := c.peers[1], c.peers[2]
 	for i := range 20 {
 		if err := holder.Provide(key(i)); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.peers[19].Provide(key(i)); err != nil {
+		if err := c.peers[11].Provide(key(i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	said(t, holder)
-	said(t, c.peers[19])
-	// Six freeze: they take streams and answer nothing.
-	for _, d := range c.peers[14:] {
+	said(t, c.peers[11])
+	// Four freeze: they take streams and answer nothing.
+	for _, d := range c.peers[8:] {
 		d.cfg.Host.SetStreamHandler(d.protocol, func(s network.Stream) { _, _ = io.Copy(io.Discard, s) })
 		for _, conn := range d.cfg.Host.Network().Conns() {
 			for _, s := range conn.GetStreams() {
@@ -136,19 +136,19 @@ func TestDeadPeersCostNoTime(t *testing.T) {
 		return time.Since(start)
 	}
 	look(0) // nobody knows yet
-	for _, d := range c.peers[14:] {
+	for _, d := range c.peers[8:] {
 		c.kill(d.self)
 	}
 	var slowest time.Duration
 	for i := range 20 {
 		slowest = max(slowest, look(i))
 	}
-	t.Logf("slowest lookup beside six dead of twenty: %s", slowest)
+	t.Logf("slowest lookup beside four dead of twelve: %s", slowest)
 	if slowest > time.Second { // simnet/hosts holds it to milliseconds, in virtual time
 		t.Errorf("a lookup took %s beside peers known to be dead", slowest)
 	}
 	found, err := asker.Providers(t.Context(), key(3), 20)
-	if err != nil || slices.Contains(found, c.peers[19].self) {
+	if err != nil || slices.Contains(found, c.peers[11].self) {
 		t.Errorf("a dead holder is named: %v, %v", found, err)
 	}
 	start := time.Now()
