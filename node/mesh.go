@@ -264,9 +264,6 @@ func (m *mesh) openHost() error {
 		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch,
 		MDNS: c.MDNS, Found: m.foundNear, UserAgent: "raygo/" + Version, Registerer: m.n.metrics.registry, Logger: m.n.log,
 	}
-	if s := m.n.cfg.Simulation; s != nil {
-		cfg.Transport = s.Transport
-	}
 	h, err := host.New(m.wired(cfg))
 	if err != nil && usual {
 		cfg.Listen = []string{"/ip4/127.0.0.1/tcp/0"}
