@@ -46,7 +46,11 @@ func (n *Node) ask(ctx context.Context, a *asker, q *ipc.Query) (any, error) {
 	if !a.wide || n.mesh == nil {
 		return n.askHere(ctx, a, q)
 	}
-	g := &gathering{n: n, peers: peers, q: q, asked: ipc.Asked{Asked: 1 + len(peers), Answered: 1}}
+	self := 1
+	if n.cfg.Client {
+		self = 0 // a bridge is no peer to those who ask through it
+	}
+	g := &gathering{n: n, peers: peers, q: q, asked: ipc.Asked{Asked: self + len(peers), Answered: self}}
 	switch q.Op {
 	case ipc.QueryStatus:
 		return g.status(ctx, a)

@@ -268,7 +268,15 @@ func (n *Node) jobRow(j *job, v *sched.JobView) ipc.JobRow {
 	return r
 }
 
+// nodeRow is this peer in a list of peers.
 func (n *Node) nodeRow() ipc.NodeRow {
+	r := n.ownRow()
+	n.mesh.describeLinks(&r)
+	return r
+}
+
+// ownRow is nodeRow without the network.
+func (n *Node) ownRow() ipc.NodeRow {
 	host, _ := os.Hostname()
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -74,6 +74,26 @@ type NodeRow struct {
 	Started  time.Time          `cbor:"15,keyasint" json:"start_time" yaml:"start_time"`
 	Hostname string             `cbor:"16,keyasint,omitempty" json:"hostname" yaml:"hostname"`
 	PID      int                `cbor:"17,keyasint,omitempty" json:"pid" yaml:"pid"`
+
+	// Reach is whether others can dial it: public, private or unknown, with
+	// what to change in Advice. Empty for a peer that does not answer.
+	Reach  string   `cbor:"18,keyasint,omitempty" json:"reachability" yaml:"reachability"`
+	Advice []string `cbor:"19,keyasint,omitempty" json:"reachability_advice,omitempty" yaml:"reachability_advice,omitempty"`
+	// Links are its links to other peers.
+	Links []LinkRow `cbor:"20,keyasint,omitempty" json:"links,omitempty" yaml:"links,omitempty"`
+}
+
+// LinkRow is one peer's link to another, as that one peer sees it.
+type LinkRow struct {
+	PeerID  string        `cbor:"1,keyasint" json:"peer_id" yaml:"peer_id"`
+	Addr    string        `cbor:"2,keyasint,omitempty" json:"addr" yaml:"addr"`
+	Relayed bool          `cbor:"3,keyasint,omitempty" json:"relayed" yaml:"relayed"`
+	RTT     time.Duration `cbor:"4,keyasint,omitempty" json:"rtt_ns" yaml:"rtt_ns"`
+	// Fetched and Served are bytes of objects and programs, since the peer
+	// started; Rate is what that link was seen to carry, in bytes per second.
+	Fetched int64   `cbor:"5,keyasint,omitempty" json:"bytes_fetched" yaml:"bytes_fetched"`
+	Served  int64   `cbor:"6,keyasint,omitempty" json:"bytes_served" yaml:"bytes_served"`
+	Rate    float64 `cbor:"7,keyasint,omitempty" json:"bytes_per_second,omitempty" yaml:"bytes_per_second,omitempty"`
 }
 
 // StoreUsage is what an object store holds, in bytes and counts.

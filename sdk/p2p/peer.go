@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/raygo/raygo/node"
@@ -33,9 +34,20 @@ func Bridge(ctx context.Context, addr string, cfg Config) (*Peer, error) {
 	c.Bootstrap = append([]string{addr}, c.Bootstrap...)
 	p, err := start(ctx, c)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", addr, err)
+		return nil, fmt.Errorf("connect to %s: %w%s", addr, err, advice(c, err))
 	}
 	return p, nil
+}
+
+// advice is what to check when a bridge finds no peer.
+func advice(c node.Config, err error) string {
+	switch {
+	case errors.Is(err, node.ErrConfig), errors.Is(err, context.Canceled):
+		return ""
+	case c.InCluster():
+		return "; check that the peer runs, that this machine reaches its address, and that both are members of one cluster"
+	}
+	return "; check that the peer runs and that this machine reaches its address; a peer on another machine also wants membership of its cluster: its key (--cluster-key, $RAYGO_CLUSTER_KEY, ClusterKeyFile) or an invite (--join, $RAYGO_JOIN, Join)"
 }
 
 func start(ctx context.Context, c node.Config) (*Peer, error) {
@@ -73,6 +85,9 @@ func (p *Peer) Address() string { return "unix://" + p.ready.Socket }
 
 // ID is the peer's libp2p peer ID.
 func (p *Peer) ID() string { return p.ready.ID }
+
+// Addrs are the multiaddrs that other peers reach it at.
+func (p *Peer) Addrs() []string { return slices.Clone(p.ready.Addrs) }
 
 // Done is closed when the peer has ended, by Stop or by itself.
 func (p *Peer) Done() <-chan struct{} { return p.done }

@@ -1,0 +1,34 @@
+package node
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// describeLinks adds to the row of this peer how others reach it and what went
+// over its links.
+func (m *mesh) describeLinks(r *ipc.NodeRow) {
+	if m == nil {
+		return
+	}
+	reach := m.host.Reachability()
+	r.Reach, r.Advice = reach.Reachability, reach.Advice
+	moved := map[string]ipc.LinkRow{}
+	for _, p := range m.swarm.Stats().Peers {
+		moved[p.Peer] = ipc.LinkRow{PeerID: p.Peer, Fetched: p.BytesIn, Served: p.BytesOut, Rate: p.Rate}
+	}
+	for _, l := range m.links.Peers() {
+		if !l.Up {
+			continue
+		}
+		row := moved[l.Peer]
+		row.PeerID, row.Addr, row.Relayed, row.RTT = l.Peer, l.Addr, l.Relayed, l.RTT
+		moved[l.Peer] = row
+	}
+	for _, row := range moved {
+		r.Links = append(r.Links, row)
+	}
+	slices.SortFunc(r.Links, func(a, b ipc.LinkRow) int { return strings.Compare(a.PeerID, b.PeerID) })
+}
