@@ -58,7 +58,11 @@ func (n *Node) attemptText(r *ipc.TaskRow, alone, decided bool) string {
 	case !alone:
 		why = "its resources (" + shapeText(r.Resources) + ") were free, and nothing spoke for another"
 	}
-	text := fmt.Sprintf("%s was placed on this peer %s after it was submitted: %s", at, r.Started.Sub(r.Created).Round(time.Microsecond), why)
+	here := "this peer"
+	if !alone {
+		here = "peer " + n.id
+	}
+	text := fmt.Sprintf("%s was placed on %s %s after it was submitted: %s", at, here, r.Started.Sub(r.Created).Round(time.Microsecond), why)
 	text += fmt.Sprintf("; it ran %s in worker %d and is %s", r.Ended.Sub(r.Started).Round(time.Microsecond), r.WorkerPID, r.State)
 	if r.ErrorType != "" {
 		text += fmt.Sprintf(" (%s: %s)", r.ErrorType, r.ErrorMessage)
@@ -69,10 +73,10 @@ func (n *Node) attemptText(r *ipc.TaskRow, alone, decided bool) string {
 // decisionText tells who was asked for room, and what was made of the bids.
 func (n *Node) decisionText(d *sched.Decision) []string {
 	name := func(peer string) string {
-		if peer == "" || peer == n.id {
-			return "this peer"
+		if peer == "" {
+			peer = n.id
 		}
-		return "peer " + peer
+		return "peer " + peer // who asks may be at another one
 	}
 	text := fmt.Sprintf("%d peer(s) were asked for room; %s was chosen", d.Asked, name(d.Winner))
 	if d.Took > 0 {

@@ -14,6 +14,7 @@ import (
 
 // newLinks prepares the links to other peers.
 func (m *mesh) newLinks() (*link.Mesh, error) {
+	m.n.metrics.registry.MustRegister(newMeshMetrics(m))
 	return link.New(link.Config{
 		Host: m.host, Hello: m.hello(), Handler: (*linkHandler)(m), Bulk: m.serveBulk, Admit: m.admit,
 		Registerer: m.n.metrics.registry, Logger: m.n.log,
