@@ -75,7 +75,7 @@ var allowed = map[string]struct {
 	"internal/peertest": {own: []string{".", "node", "sdk", "sdk/ipc"}},
 	"sdk/behaviours":    {},
 	"simnet/hosts":      {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr"}}, // only _test files import it
-	"simnet":            {own: []string{".", "sched", "gossip", "sdk", "sdk/ipc", "simnet/world"}},
+	"simnet":            {own: []string{".", "node", "node/member", "sched", "gossip", "sdk", "sdk/ipc", "simnet/hosts", "simnet/world"}, other: []string{"github.com/libp2p/go-libp2p"}},
 	"simnet/world":      {own: []string{".", "sched", "gossip"}},
 
 	"sdk/gen":                   {}, // writes sdk/tasks_gen.go

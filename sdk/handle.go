@@ -18,7 +18,9 @@ func (s *Session) newEntry(id words.ObjectID) *entry {
 // e.handles.
 func handleOf(e *entry) *handle {
 	h := &handle{e: e}
-	runtime.AddCleanup(h, (*entry).handleGone, e)
+	if s := e.s; s == nil || !s.conf.inside {
+		runtime.AddCleanup(h, (*entry).handleGone, e)
+	}
 	return h
 }
 
@@ -65,7 +67,9 @@ func (s *Session) intern(id words.ObjectID) *handle {
 	h, fresh := s.internLocked(id)
 	s.mu.Unlock()
 	if fresh {
-		runtime.AddCleanup(h, (*entry).handleGone, h.e)
+		if !s.conf.inside {
+			runtime.AddCleanup(h, (*entry).handleGone, h.e)
+		}
 	}
 	return h
 }

@@ -20,7 +20,7 @@ func (h *hosted) end() { h.once.Do(func() { close(h.over) }) }
 // separates such a worker from its host: package simnet uses it to run a
 // program's own functions on simulated machines.
 func ServeOn(ctx context.Context, conn *ipc.Conn) error {
-	s, err := attach(ctx, conn, ipc.RoleWorker, config{})
+	s, err := attach(ctx, conn, ipc.RoleWorker, config{inside: true})
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,9 @@ func ServeOn(ctx context.Context, conn *ipc.Conn) error {
 	return s.Close()
 }
 
-// WithConn attaches over a connection that the caller made, in place of dialing.
+// WithConn attaches over a connection inside this process that the caller made,
+// in place of dialing. Refs that are dropped without Release are held until the
+// session's end: the garbage collector has no part in a simulation.
 func WithConn(dial func(ctx context.Context) (*ipc.Conn, error)) InitOption {
-	return func(c *config) error { c.conn = dial; return nil }
+	return func(c *config) error { c.conn, c.inside = dial, true; return nil }
 }

@@ -94,7 +94,7 @@ func (st *streamCore) usable(s *Session) error {
 func startStream[R any](c *call) *Stream[R] {
 	core := c.submitStream()
 	st := &Stream[R]{core: core}
-	if core.err == nil {
+	if core.err == nil && !core.s.conf.inside {
 		runtime.AddCleanup(st, (*streamCore).close, core)
 	}
 	return st
