@@ -7,7 +7,8 @@
 // certificate as a non-critical X.509 extension inside libp2p's own TLS
 // certificate, and every handshake checks it: on TCP in a security transport
 // of our own (Protocol), on QUIC in a transport that wraps libp2p's. Whoever
-// has none gets no connection: no protocol list, no identify, nothing.
+// has none gets no connection: no protocol list, no identify. It sees what TLS
+// shows to whoever dials, which is the peer's ID, role and cluster.
 //
 // Certificates are short. A Keeper renews its peer's at half life from any
 // connected member that holds the cluster's key, and passes on the DenyList,

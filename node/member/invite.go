@@ -113,7 +113,7 @@ func ParseInvite(text string) (Invite, error) {
 	}
 	var w wireInvite
 	if err := decode(b, maxInvite, &w); err != nil {
-		return Invite{}, fmt.Errorf("%w: %v", ErrInvite, err)
+		return Invite{}, fmt.Errorf("%w: %w", ErrInvite, err)
 	}
 	return w.invite()
 }
@@ -122,7 +122,7 @@ func (w wireInvite) invite() (Invite, error) {
 	role, err := ParseRole(w.Role)
 	switch {
 	case err != nil:
-		return Invite{}, fmt.Errorf("%w: %v", ErrInvite, err)
+		return Invite{}, fmt.Errorf("%w: %w", ErrInvite, err)
 	case len(w.ClusterPub) != ed25519.PublicKeySize || len(w.Secret) != ed25519.SeedSize:
 		return Invite{}, fmt.Errorf("%w: its keys have the wrong size", ErrInvite)
 	case w.Expires < 0 || w.Expires > maxSeconds:
@@ -134,7 +134,7 @@ func (w wireInvite) invite() (Invite, error) {
 	for _, b := range w.Addrs {
 		a, err := ma.NewMultiaddrBytes(b)
 		if err != nil {
-			return Invite{}, fmt.Errorf("%w: address: %v", ErrInvite, err)
+			return Invite{}, fmt.Errorf("%w: address: %w", ErrInvite, err)
 		}
 		s := a.String()
 		if back, err := parseMemberAddr(s); err != nil || !back.Equal(a) {
