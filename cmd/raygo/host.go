@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 	"github.com/raygo/raygo/sdk/p2p"
 )
 
@@ -14,13 +15,28 @@ import (
 // one of our own.
 type hosted struct {
 	address string
-	own     *p2p.Peer // nil when another serves
+	own     *p2p.Peer    // nil when another serves
+	fleet   *fleet.Fleet // several of our own, in its place
 }
 
-// hostPeer finds a peer at address, as ask.Socket reads it; where none answers
-// at the default socket it starts one in this process. An address that was
-// given on purpose must answer.
+// hostPeer finds a peer as servingPeers does; where none answers it starts one
+// in this process.
 func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
+	h, err := servingPeers(ctx, address, notes)
+	if h != nil || err != nil {
+		return h, err
+	}
+	p, err := p2p.Start(ctx, p2p.Config{})
+	if err != nil {
+		return nil, err
+	}
+	return &hosted{address: p.Address(), own: p}, nil
+}
+
+// servingPeers finds a peer at address, as ask.Socket reads it, through a bridge
+// if it is elsewhere; nil when none answers at the default socket. An address
+// that was given on purpose must answer.
+func servingPeers(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
 	if addr := ask.Elsewhere(address); addr != "" {
 		b, err := bridge(ctx, addr)
 		if err != nil {
@@ -41,17 +57,16 @@ func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, er
 		return nil, err
 	}
 	if !errors.Is(err, ask.ErrNoPeer) {
-		fmt.Fprintf(notes, "raygo: the default socket is of no use (%s); hosting a private peer\n", err)
+		fmt.Fprintf(notes, "raygo: the default socket is of no use (%s); hosting a peer of our own\n", err)
 	}
-	p, err := p2p.Start(ctx, p2p.Config{})
-	if err != nil {
-		return nil, err
-	}
-	return &hosted{address: p.Address(), own: p}, nil
+	return nil, nil
 }
 
-// stop ends a peer of our own.
+// stop ends peers of our own.
 func (h *hosted) stop() error {
+	if h.fleet != nil {
+		return h.fleet.Stop()
+	}
 	if h.own == nil {
 		return nil
 	}

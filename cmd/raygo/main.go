@@ -13,6 +13,7 @@ import (
 
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/cmd/raygo/internal/bench"
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 	"github.com/raygo/raygo/node"
 )
 
@@ -26,6 +27,7 @@ const (
 
 func main() {
 	serveTasks()
+	fleet.Serve()
 	bench.ServeRole()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

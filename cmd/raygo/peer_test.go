@@ -76,15 +76,35 @@ func demoJSON(t *testing.T, dir string) demo.Result {
 }
 
 // behaviour 239
-func TestDemoWithAPrivatePeerLeavesNothing(t *testing.T) {
+func TestDemoWithPeersOfItsOwnLeavesNothing(t *testing.T) {
 	source := goSource(t, 5)
 	dir := home(t)
 	r := demoJSON(t, source)
 	if r.Totals.Files != 5 || r.Totals.Lines != 15 || len(r.Top) != 2 || r.Top[0] != (demo.Entry{Word: "err", Count: 15}) || r.Word.Count != 20 {
 		t.Errorf("the result is %+v", r)
 	}
+	tasks := 0
+	for _, p := range r.Peers {
+		tasks += p.Tasks
+	}
+	if len(r.Peers) != 3 || tasks != r.Tasks || !r.Peers[0].Driver {
+		t.Errorf("%d tasks by peers %+v", r.Tasks, r.Peers)
+	}
 	if left, _ := os.ReadDir(filepath.Join(dir, "tmp")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestDemoWithSoManyPeers(t *testing.T) {
+	home(t)
+	code, out, errOut := try(t, "demo", goSource(t, 40), "--peers", "2")
+	if code != exitDone || !strings.Contains(out, "  peer 2, 12D3") || strings.Contains(out, "  peer 3, ") {
+		t.Errorf("exit code %d: %s%s", code, out, errOut)
+	}
+	for _, args := range []string{"--peers 0", "--peers 17", "--peers 2 --address unix:///tmp/x"} {
+		if code, _, errOut := try(t, append([]string{"demo"}, strings.Fields(args)...)...); code != exitUsage || !strings.Contains(errOut, "--peers") {
+			t.Errorf("%s: exit code %d: %s", args, code, errOut)
+		}
 	}
 }
 

@@ -8,10 +8,13 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 )
 
 func TestMain(m *testing.M) {
 	serveTasks()
+	fleet.Serve()
 	testscript.Main(m, map[string]func(){"raygo": main})
 }
 

@@ -7,9 +7,11 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	raygo "github.com/raygo/raygo/sdk"
@@ -37,7 +39,39 @@ type Result struct {
 	Put      int64          `json:"bytes_put" yaml:"bytes_put"`
 	Seconds  float64        `json:"seconds" yaml:"seconds"`
 	Job      string         `json:"job_id" yaml:"job_id"`
-	Peer     string         `json:"peer_id" yaml:"peer_id"`
+	Peer     string         `json:"peer_id" yaml:"peer_id"` // the driver's
+	Peers    []Share        `json:"peers" yaml:"peers"`
+}
+
+// Share is what one peer did.
+type Share struct {
+	Peer    string    `json:"peer_id" yaml:"peer_id"`
+	Driver  bool      `json:"driver" yaml:"driver"` // the driver is attached to it
+	Tasks   int       `json:"tasks" yaml:"tasks"`
+	PIDs    []int     `json:"worker_pids" yaml:"worker_pids"`
+	Fetched []Fetched `json:"fetched" yaml:"fetched"`
+}
+
+// Fetched is what a peer got from another, over the network.
+type Fetched struct {
+	From  string `json:"from" yaml:"from"`
+	Bytes int64  `json:"bytes" yaml:"bytes"`
+}
+
+// SortPeers puts the peers in order, the driver's first.
+func (r *Result) SortPeers() {
+	slices.SortFunc(r.Peers, func(a, b Share) int {
+		if a.Driver != b.Driver {
+			if a.Driver {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Peer, b.Peer)
+	})
+	for i := range r.Peers {
+		slices.SortFunc(r.Peers[i].Fetched, func(a, b Fetched) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	}
 }
 
 // mergeFan is how many indexes one task merges.

@@ -3,8 +3,6 @@ package demo
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -24,11 +22,46 @@ func (r *Result) Print(w io.Writer) {
 	}
 	r.printChecks(w)
 	fmt.Fprintf(w, "\nWhere tasks ran (%d in %.2f s)\n", r.Tasks, r.Seconds)
-	for _, k := range slices.Sorted(maps.Keys(r.Where)) {
-		fmt.Fprintf(w, "  %s: %d of index and merge\n", k, r.Where[k])
+	number := map[string]int{}
+	for i := range r.Peers {
+		number[r.Peers[i].Peer] = i + 1
+		r.Peers[i].print(w, i+1)
 	}
-	fmt.Fprintf(w, "\nWhat moved\n  %s of files into %d objects, once; every task read them in shared memory, without a copy\n  %s of partial indexes from task to task\n",
+	fmt.Fprintf(w, "\nWhat moved\n  %s of files into %d objects, put at the driver's peer; its tasks read them in shared memory, without a copy\n  %s of partial indexes from task to task\n",
 		humanize.Bytes(uint64(r.Put)), r.Objects, humanize.Bytes(uint64(t.Moved)))
+	r.printFetched(w, number)
+}
+
+// print says what ran on a peer, and in which processes.
+func (s *Share) print(w io.Writer, number int) {
+	where := ""
+	if s.Driver {
+		where = ", which the driver is attached to"
+	}
+	pids := "no worker"
+	if len(s.PIDs) > 0 {
+		pids = "worker pid " + strings.Trim(strings.ReplaceAll(fmt.Sprint(s.PIDs), " ", ", "), "[]")
+	}
+	fmt.Fprintf(w, "  peer %d, %s%s: %d tasks (%s)\n", number, s.Peer, where, s.Tasks, pids)
+}
+
+// printFetched says what peers got from each other.
+func (r *Result) printFetched(w io.Writer, number map[string]int) {
+	var all int64
+	var lines []string
+	for _, s := range r.Peers {
+		var parts []string
+		for _, f := range s.Fetched {
+			all += f.Bytes
+			parts = append(parts, fmt.Sprintf("%s from peer %d", humanize.Bytes(uint64(f.Bytes)), number[f.From]))
+		}
+		if len(parts) > 0 {
+			lines = append(lines, fmt.Sprintf("  peer %d: %s", number[s.Peer], strings.Join(parts, ", ")))
+		}
+	}
+	if all > 0 {
+		fmt.Fprintf(w, "\nFetched from each other (%s, the program for workers among it)\n%s\n", humanize.Bytes(uint64(all)), strings.Join(lines, "\n"))
+	}
 }
 
 // printChecks prints commands that count the same without raygo.
