@@ -105,7 +105,7 @@ func (c *Core) unasked(cl *class) []*peer {
 	}
 	var ask []*peer
 	for _, p := range c.feasible(cl) {
-		if s := cl.seats[p]; s == nil || s.free(c.now) == 0 && (s.wanting <= 0 || !c.now.Before(s.stands)) {
+		if s := cl.seats[p]; (s == nil || s.free(c.now) == 0 && (s.wanting <= 0 || !c.now.Before(s.stands))) && !c.kept(p) {
 			ask = append(ask, p)
 		}
 	}

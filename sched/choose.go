@@ -109,7 +109,7 @@ func (c *Core) choose(cl *class, t *task, fits bool) (best *seat, here bool) {
 		}
 	}
 	for _, s := range cl.open {
-		if s.free(c.now) > 0 {
+		if s.free(c.now) > 0 && !c.kept(s.peer) {
 			consider(c.estimate(cl, t, s), s)
 		}
 	}
@@ -147,10 +147,10 @@ func (c *Core) chooseSpread(cl *class, fits bool) (best *seat, here bool) {
 	}
 	for _, p := range c.feasible(cl) {
 		if s := cl.seats[p]; s != nil {
-			see(s.placed, s.free(c.now) > 0, s)
+			see(s.placed, s.free(c.now) > 0 && !c.kept(p), s)
 		}
 	}
-	if c.atHome(cl) {
+	if c.atHome(cl) && !c.kept(nil) {
 		see(cl.placedHere, fits, nil)
 	}
 	if room < 0 {
@@ -178,7 +178,7 @@ func (c *Core) choosePack(cl *class, fits bool) (best *seat, here bool) {
 	}
 	for _, p := range c.feasible(cl) {
 		s := cl.seats[p]
-		if s == nil || s.free(c.now) == 0 {
+		if s == nil || s.free(c.now) == 0 || c.kept(p) {
 			continue
 		}
 		used := s.bid.Used
@@ -208,7 +208,7 @@ func (c *Core) aheadSeat(cl *class, t *task) *seat {
 	var best *seat
 	for _, p := range c.feasible(cl) {
 		s := cl.seats[p]
-		if s == nil || s.running == 0 {
+		if s == nil || s.running == 0 || c.kept(p) {
 			continue
 		}
 		depth := c.aheadDepth(cl, t, p)

@@ -57,6 +57,7 @@ type Core struct {
 	workers map[WorkerID]*worker
 	order   []*worker // workers by age, for choices that must not depend on map order
 	ready   []*class  // classes with queued tasks
+	keptFor *class    // while a class is placed: what room is set aside for
 	resume  []*task   // unblocked tasks that wait for their CPU
 	timers  timerHeap
 	out     []Effect

@@ -247,6 +247,9 @@ func (c *Core) diedAt(t *task, p *peer, r *TaskResult) {
 		c.missing(t, r.Missing, r.Denied, f)
 		return
 	}
+	if f.Code == raygo.CodeStoreFull && c.noRoom(t, p) {
+		return
+	}
 	if f.Code.Retriable() || f.Code == raygo.CodeTaskTimeout {
 		c.retryOrFail(t, f, failed(f))
 		return

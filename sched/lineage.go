@@ -157,6 +157,22 @@ func (c *Core) missing(t *task, ids []raygo.ObjectID, denied []string, f *raygo.
 	c.awaitDeps(t)
 }
 
+// noRoom has a task whose arguments found no room in a peer's store (nil: this
+// one's) tried again after a while, where there may be some. It reports false when
+// that was done often enough.
+func (c *Core) noRoom(t *task, p *peer) bool {
+	if t.fetchTries++; t.fetchTries > fetchTries || !c.shared(t.class) {
+		return false
+	}
+	if s := t.class.seats[p]; p != nil && s != nil {
+		s.bid.Stored = 1 // it counts against the peer until it says otherwise
+	}
+	t.waiting = 0
+	t.backingOff, t.state = true, raygo.PendingNodeAssignment
+	c.after(c.backoff(fetchFirst, fetchMost, t.fetchTries), timer{kind: timerRetry, task: t, mark: t.attempt})
+	return true
+}
+
 // deny drops the holders of an object that say they do not have it.
 func (c *Core) deny(o *object, denied []string) {
 	if o == nil || o.value.Kind != Stored {

@@ -89,7 +89,12 @@ func (c *Core) scheduleOnce() bool {
 		if cl == nil {
 			break
 		}
+		c.keptFor = nil
+		if depth, _ := c.depthOf(cl); reserve != nil && reserve != cl && c.yields(cl, depth, reserve) {
+			c.keptFor = reserve // it may go where the other cannot
+		}
 		ok, short := c.placeOne(cl, cl.queue.head())
+		c.keptFor = nil
 		if !ok {
 			cl.skip = c.turn
 			cl.short = short
@@ -171,7 +176,7 @@ func (c *Core) bestClass(reserve *class) *class {
 			continue
 		}
 		depth, ok := c.depthOf(cl)
-		if !ok || reserve != nil && reserve != cl && c.yields(cl, depth, reserve) {
+		if !ok || reserve != nil && reserve != cl && c.yields(cl, depth, reserve) && c.covers(reserve, cl) {
 			continue
 		}
 		if best == nil || outranks(cl, depth, best, bestDepth) {
@@ -190,6 +195,39 @@ func (c *Core) yields(cl *class, depth int32, reserve *class) bool {
 		return false
 	}
 	return overlap(&cl.demand, &reserve.demand) && exceeds(&reserve.demand, &cl.demand)
+}
+
+// covers reports whether the reserved class could use every place that cl could.
+func (c *Core) covers(reserve, cl *class) bool {
+	if !c.shared(cl) || !reserve.owned() {
+		return !c.shared(cl) // what another peer's class waits for is room here
+	}
+	if c.atHome(cl) && !c.atHome(reserve) {
+		return false
+	}
+	theirs := c.feasible(reserve)
+	for _, p := range c.feasible(cl) {
+		if _, ok := slices.BinarySearchFunc(theirs, p, byPeer); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// kept reports whether the room of a peer (nil: this one) is set aside from the
+// class that is being placed.
+func (c *Core) kept(p *peer) bool {
+	r := c.keptFor
+	switch {
+	case r == nil:
+		return false
+	case p == nil:
+		return c.atHome(r)
+	case !r.owned():
+		return false
+	}
+	_, ok := slices.BinarySearchFunc(c.feasible(r), p, byPeer)
+	return ok
 }
 
 // exceeds reports whether a wants more of something than b: what falls free after
@@ -427,9 +465,11 @@ func (c *Core) argsFailed(e *ArgsFailed) {
 	if f == nil {
 		f = raygo.Fail(raygo.CodeObjectLost, "its arguments could not be brought")
 	}
-	if len(e.Missing) > 0 {
+	switch {
+	case len(e.Missing) > 0:
 		c.missing(t, e.Missing, e.Denied, f)
-	} else {
+	case f.Code == raygo.CodeStoreFull && c.noRoom(t, nil):
+	default:
 		c.finishFailed(t, f)
 	}
 	c.nextOn(w)

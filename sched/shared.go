@@ -9,7 +9,7 @@ import (
 // placeShared places one task on another peer or this one. It reports false when the
 // task has to wait.
 func (c *Core) placeShared(cl *class, t *task) (ok bool, short string) {
-	home := c.atHome(cl)
+	home := c.atHome(cl) && !c.kept(nil)
 	var fits bool
 	if home {
 		if fits, short = c.hasSlot(cl); fits && len(c.resume) > 0 && cl.demand.cpu > 0 {
