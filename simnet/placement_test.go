@@ -229,3 +229,18 @@ func TestTasksWithoutGPUKeepOffGPUPeers(t *testing.T) {
 		t.Errorf("tasks that want no GPU ran %v, want hardly any on peer 1, which has them", got)
 	}
 }
+
+// behaviours 91, 97
+func TestAFullStoreSendsTheTaskElsewhere(t *testing.T) {
+	peers := machines(3, 4)
+	peers[1].Store = 8 * mib
+	g := program(class(affinity(0, false)), class(affinity(1, true)), class(strategy(raygo.StrategySpread)))
+	calls(g, 1, 0, 10*ms, func(x *world.Task) { x.Size = 20 * mib })
+	calls(g, 6, 2, 200*ms, func(x *world.Task) { x.Deps = []int{0} })
+	_, j := play(t, peers, g)
+	for i := 1; i < 7; i++ {
+		if ps := j.Places(i); ps[0].Peer == 1 || j.Waited(i) > 5*s {
+			t.Errorf("task %d, whose argument does not fit the store of peer 1, began %v after %s", i, ps, j.Waited(i))
+		}
+	}
+}

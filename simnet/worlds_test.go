@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func once(t *testing.T, seed uint64) {
 		if *words != "" {
 			t.Logf("transcript:\n%s", w.Transcript(strings.Split(*words, ",")...))
 		}
+		keep(seed)
 		t.Errorf("%v\nrun it with: go test ./simnet -run 'Worlds/seed=%d$' -first %d -worlds 1 -words ' '", err, seed, seed)
 	}
 }
@@ -57,6 +59,19 @@ func kept(t *testing.T) []uint64 {
 		seeds = append(seeds, seed)
 	}
 	return seeds
+}
+
+var keeping sync.Mutex
+
+// keep adds a seed that failed to those that run first.
+func keep(seed uint64) {
+	keeping.Lock()
+	defer keeping.Unlock()
+	text, _ := os.ReadFile(keptFile)
+	line := fmt.Sprintln(seed)
+	if *peers == 0 && !strings.HasPrefix(string(text), line) && !strings.Contains(string(text), "\n"+line) {
+		_ = os.WriteFile(keptFile, append(text, line...), 0o644) // a tree that cannot be written to has the log
+	}
 }
 
 var keptFile = filepath.Join("testdata", "seeds")

@@ -23,6 +23,7 @@ type Load struct {
 	Share    float64 // of all CPUs that the tasks ask for while they come
 	Burst    int     // tasks that come at once; 0: all at the beginning
 	Latency  time.Duration
+	Start    time.Duration // of a worker; 0: 40 ms
 }
 
 // Measured is what came of a Load.
@@ -112,10 +113,13 @@ const warmUp = 2 * time.Second
 
 // Measure runs the load and reports what came of it.
 func (l *Load) Measure() (*Measured, error) {
+	if l.Start == 0 {
+		l.Start = 40 * time.Millisecond
+	}
 	cfg := Config{Seed: l.Seed, CheckEvery: 1 << 30, MaxSteps: 1 << 40, Share: true, Sparse: true, KeepTrace: 1000, Net: Net{Latency: l.Latency, Jitter: l.Latency / 2}}
 	for range l.Peers {
 		cfg.Peers = append(cfg.Peers, Machine{
-			Resources: sched.Resources{CPU: raygo.Unit * raygo.Quantity(l.CPUs), Memory: 1 << 34}, MaxWorkers: 4 * l.CPUs, Start: 40 * time.Millisecond,
+			Resources: sched.Resources{CPU: raygo.Unit * raygo.Quantity(l.CPUs), Memory: 1 << 34}, Start: l.Start,
 		})
 	}
 	w := New(cfg)

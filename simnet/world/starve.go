@@ -1,6 +1,7 @@
 package world
 
 import (
+	"fmt"
 	"time"
 
 	raygo "github.com/raygo/raygo"
@@ -91,8 +92,23 @@ func (l *laws) waits1(k chance) {
 	}
 	x.seen = now
 	if now-x.since > l.w.cfg.StarveAfter+lawEvery {
-		l.w.Fail("law 4: a task of %s fits %s and has not begun for %s", k.class, k.peer.Name, now-x.since)
+		l.w.Fail("law 4: a task of %s fits %s and has not begun for %s; waiting are: %s", k.class, k.peer.Name, now-x.since, l.demands())
 	}
+}
+
+// demands is what waits at the owners, for people.
+func (l *laws) demands() string {
+	text := ""
+	for _, j := range l.w.jobs {
+		if !j.over && j.owner.answers() && j.begun > 0 {
+			for _, d := range j.owner.core.Demands() {
+				if class := j.classNamed(d.Function); class >= 0 {
+					text += fmt.Sprintf("%d of %s wanting %v by %v; ", d.Count, d.Function, d.Shape, j.Program.Classes[class].Options.Strategy)
+				}
+			}
+		}
+	}
+	return text
 }
 
 // room reports whether a peer could take a task at this moment.

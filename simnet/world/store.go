@@ -89,6 +89,12 @@ func (p *Peer) fetch(e *sched.Fetch) {
 	key := execution{e.Task, e.Award}
 	p.fetches[key] = f
 	p.at(ipcDelay, func() {
+		if !p.room(e) {
+			if p.fetches[key] == f {
+				p.step(&sched.ArgsFailed{Task: e.Task, Award: e.Award, Failure: raygo.Fail(raygo.CodeStoreFull, "no room for its arguments")})
+			}
+			return
+		}
 		for _, id := range e.Objects {
 			i := slices.IndexFunc(e.Sources, func(s sched.Source) bool { return s.Object == id })
 			src := sched.Source{Object: id}
@@ -111,6 +117,33 @@ func (p *Peer) fetch(e *sched.Fetch) {
 			})
 		}
 	})
+}
+
+// room reports whether the store could take what a Fetch brings, without the
+// copies that nobody uses.
+func (p *Peer) room(e *sched.Fetch) bool {
+	if p.m.Store == 0 {
+		return true
+	}
+	need := uint64(0)
+	for i := range e.Sources {
+		if p.has(e.Sources[i].Object) == nil {
+			need += e.Sources[i].Size
+		}
+	}
+	if p.used()+need > p.m.Store {
+		p.Evict()
+	}
+	p.step(&sched.StoreUsed{Used: float64(p.used()) / float64(p.m.Store)})
+	return p.used()+need <= p.m.Store
+}
+
+func (p *Peer) used() uint64 {
+	n := uint64(0)
+	for _, o := range p.store {
+		n += o.size
+	}
+	return n
 }
 
 func (p *Peer) fetched(e *sched.Fetch, f *fetching) {
