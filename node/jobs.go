@@ -177,7 +177,7 @@ func (n *Node) enter(p *proc, w *ipc.Welcome, j *job) error {
 		n.jobs[j.id] = j
 		j.drivers = append(j.drivers, p)
 		if fresh {
-			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached, Info: j.info()})
+			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached, Info: j.info(), Platforms: j.platforms})
 		} else {
 			n.step(&sched.JobAttached{Job: j.id, Driver: p.id})
 		}

@@ -114,9 +114,10 @@ type job struct {
 	advisedBlocked bool // of workers that only wait
 	warmed         bool
 
-	owner   *peer  // nil: this one
-	info    []byte // what its executors are told
-	program bool   // can be started here
+	owner   *peer    // nil: this one
+	info    []byte   // what its executors are told
+	builds  []string // platforms that its program can run on; none means all
+	program bool     // can be started here
 	byDef   map[string]*class
 
 	lineage      map[raygo.TaskID]*lineage
@@ -296,7 +297,7 @@ func (c *Core) jobStarted(e *JobStarted) {
 		return
 	}
 	j := &job{
-		id: e.Job, driver: e.Driver, detached: e.Detached, info: e.Info, program: true, byDef: map[string]*class{},
+		id: e.Job, driver: e.Driver, detached: e.Detached, info: e.Info, builds: e.Platforms, program: true, byDef: map[string]*class{},
 		tasks: newIndex[*task](e.Job), objects: newIndex[*object](e.Job), streams: map[raygo.TaskID]*stream{},
 	}
 	c.jobs[e.Job] = j

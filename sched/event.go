@@ -22,6 +22,9 @@ type JobStarted struct {
 	Driver   raygo.ProcID
 	Detached bool
 	Info     []byte
+	// Platforms are those that there are builds of the program for; none means
+	// all.
+	Platforms []string
 }
 
 // JobAttached says that another driver goes on with a detached job.

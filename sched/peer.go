@@ -17,6 +17,7 @@ type peer struct {
 	tag      uint32
 	totals   map[string]raygo.Quantity
 	labels   map[string]string
+	platform string
 	draining bool
 	down     bool
 
@@ -50,7 +51,7 @@ func (c *Core) peerUp(e *PeerUp) {
 		i, _ := slices.BinarySearchFunc(c.peerOrder, p, byPeer)
 		c.peerOrder = slices.Insert(c.peerOrder, i, p)
 	}
-	p.tag, p.totals, p.labels, p.draining = e.Tag, e.Totals, e.Labels, e.Draining
+	p.tag, p.totals, p.labels, p.platform, p.draining = e.Tag, e.Totals, e.Labels, e.Platform, e.Draining
 	c.topologyChanged()
 	if c.draining {
 		c.send(p, &Leaving{})

@@ -38,7 +38,7 @@ func (c *Core) enqueue(t *task, front bool) {
 	}
 	if cl.refused != "" && !cl.warned && cl.owned() && !c.shared(cl) {
 		cl.warned = true
-		c.warn(cl.job, fmt.Sprintf("%s cannot run as the cluster stands: %s; it waits until a peer joins that can", cl.function, cl.refused))
+		c.warn(cl.job, fmt.Sprintf("%s cannot run as the cluster stands: %s; it waits until a peer joins that can", cl.function, c.cannot(cl)))
 	}
 }
 

@@ -118,7 +118,7 @@ func (c *Core) whyPending(t *task) string {
 	case c.shared(cl):
 		return fmt.Sprintf("none of the %d peer(s) that could run it has room; what falls free is offered", len(c.feasible(cl)))
 	case cl.refused != "":
-		return "infeasible: " + cl.refused
+		return "infeasible: " + c.cannot(cl)
 	case !ok:
 		return fmt.Sprintf("not enough %s is free; %d task(s) of this class wait", short, cl.queue.n)
 	case cl.short != "":
@@ -244,10 +244,18 @@ func (c *Core) Demands() []DemandView {
 	var vs []DemandView
 	for _, cl := range c.ready {
 		if cl.queue.n > 0 {
-			vs = append(vs, DemandView{Shape: Shape(&cl.opts), Function: cl.function, Count: cl.queue.n, Infeasible: cl.refused})
+			vs = append(vs, DemandView{Shape: Shape(&cl.opts), Function: cl.function, Count: cl.queue.n, Infeasible: c.infeasible(cl)})
 		}
 	}
 	return vs
+}
+
+// infeasible is why tasks of the class can run nowhere, if they cannot.
+func (c *Core) infeasible(cl *class) string {
+	if cl.refused == "" || c.shared(cl) {
+		return ""
+	}
+	return c.cannot(cl)
 }
 
 // Counts are the core's totals.
