@@ -306,3 +306,26 @@ func TestLiarsHarmNothing(t *testing.T) {
 		})
 	}
 }
+
+// Law 9: a peer that has as many tasks as it may says so.
+func TestTooManyTasksAreRefused(t *testing.T) {
+	peers := machines(2, 2)
+	peers[0].MaxTasks = 50
+	g := program(class())
+	calls(g, 60, 0, 100*ms, mayFail)
+	calls(g, 10, 0, 100*ms, func(x *world.Task) { x.At = 10 * s })
+	_, j := play(t, peers, g)
+	refused := 0
+	for i := range 60 {
+		switch j.Failed(i) {
+		case raygo.CodeNone:
+		case raygo.CodeQueueFull:
+			refused++
+		default:
+			t.Errorf("task %d failed with %s", i, j.Failed(i))
+		}
+	}
+	if refused != 10 {
+		t.Errorf("%d of 60 tasks were refused, 50 may be there at once", refused)
+	}
+}

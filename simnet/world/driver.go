@@ -103,7 +103,7 @@ func (j *Job) notify(n *sched.Notify) {
 func (j *Job) fails(i int, v *sched.Value) {
 	code := v.Code
 	j.nodes[i].failed = code
-	if !j.shaky[i] && !(j.w.hides && code == raygo.CodeObjectLost) {
+	if !j.shaky[i] && (!j.w.hides || code != raygo.CodeObjectLost) {
 		text := ""
 		if v.Failure != nil {
 			text = v.Failure.Message
@@ -147,7 +147,8 @@ func (j *Job) inner(n *sched.Notify) {
 		if j.over {
 			return
 		}
-		if failed && !((j.w.faulty || j.w.hides) && (n.Value.Code == raygo.CodeObjectLost || n.Value.Code == raygo.CodeObjectFreed || n.Value.Code == raygo.CodeOwnerDied)) {
+		excused := (j.w.faulty || j.w.hides) && (n.Value.Code == raygo.CodeObjectLost || n.Value.Code == raygo.CodeObjectFreed || n.Value.Code == raygo.CodeOwnerDied)
+		if failed && !excused {
 			j.w.Fail("inner object %s failed with %s", show(n.Object), n.Value.Code)
 		}
 		j.owner.step(&sched.Release{Proc: j.proc, Objects: []raygo.ObjectID{n.Object}})

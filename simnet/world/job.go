@@ -21,7 +21,6 @@ type Job struct {
 	begun    time.Duration
 	lastAt   time.Duration // when the last task is submitted
 	nodes    []node
-	order    []int // the driver's own calls by time
 	users    []int // of each call: dependents not yet submitted
 	sums     []uint64
 	shaky    []bool
@@ -35,13 +34,13 @@ type Job struct {
 
 // node is what the driver knows of one of its calls.
 type node struct {
-	sent, done, got bool
-	failed          raygo.Code
-	parts           int // that are still to come
-	taken           uint32
-	items           map[uint32]bool
-	held            bool
-	At              time.Duration
+	sent, done bool
+	failed     raygo.Code
+	parts      int // that are still to come
+	taken      uint32
+	items      map[uint32]bool
+	held       bool
+	At         time.Duration
 }
 
 // Start has a driver attach to a peer and run a program.

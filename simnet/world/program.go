@@ -11,7 +11,6 @@ import (
 type Program struct {
 	Classes []Class
 	Tasks   []Task
-	Early   bool // the driver lets go of a ref as soon as it needs it no more
 }
 
 // Class is a function with its options.

@@ -29,6 +29,7 @@ type Machine struct {
 	Resources  sched.Resources
 	Labels     map[string]string
 	MaxWorkers int
+	MaxTasks   int           // unfinished ones; 0: the core's own bound
 	Slow       float64       // its tasks run so many times as long; 0: 1
 	Skew       time.Duration // of its clock
 	Start      time.Duration // of a worker; 0: 50 ms
