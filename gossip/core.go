@@ -30,33 +30,42 @@ type Config struct {
 // Event is something that happened. The types are those of this file.
 type Event interface{ event() }
 
-// LinkUp says that there is a link to a peer, LinkDown that it is no more, Refused
-// if nothing listens there. Frame is what came on its control stream; Heard that
-// something else came. SelfAdvert and SelfLoad are what this peer says of itself;
+// LinkUp says that there is a link to a peer.
+type LinkUp struct {
+	Peer        string
+	Incarnation uint64
+	Advert      *Advert // what it said of itself, if it did
+}
+
+// LinkDown says that the link is no more; Refused that nothing listens there.
+type LinkDown struct {
+	Peer    string
+	Refused bool
+}
+
+// Frame is what came on a peer's control stream.
+type Frame struct {
+	From  string
+	Bytes []byte
+}
+
+// Heard says that something else came from a peer.
+type Heard struct{ Peer string }
+
+// SelfAdvert is what this peer says of itself.
+type SelfAdvert struct{ Advert Advert }
+
+// SelfLoad is how busy this peer is.
+type SelfLoad struct {
+	Free   int64
+	Queued uint32
+}
+
 // Learnt is an advert that came another way.
-type (
-	LinkUp struct {
-		Peer        string
-		Incarnation uint64
-		Advert      *Advert
-	}
-	LinkDown struct {
-		Peer    string
-		Refused bool
-	}
-	Frame struct {
-		From  string
-		Bytes []byte
-	}
-	Heard      struct{ Peer string }
-	SelfAdvert struct{ Advert Advert }
-	SelfLoad   struct {
-		Free   int64
-		Queued uint32
-	}
-	Learnt struct{ Advert Advert }
-	Tick   struct{}
-)
+type Learnt struct{ Advert Advert }
+
+// Tick only lets time pass.
+type Tick struct{}
 
 func (*LinkUp) event()     {}
 func (*LinkDown) event()   {}
@@ -70,26 +79,28 @@ func (*Tick) event()       {}
 // Effect is something for the caller to do. The types are those of this file.
 type Effect interface{ effect() }
 
-// Send says something to a linked peer on its control stream. News is an advert
-// that was not known. Judged says what is thought of a peer from now on. Bad says
-// that a peer sent what it may not.
-type (
-	Send struct {
-		To    string
-		Bytes []byte
-	}
-	News   struct{ Advert *Advert }
-	Judged struct {
-		Peer        string
-		Incarnation uint64
-		Health      Health
-		Reason      string
-	}
-	Bad struct {
-		Peer string
-		Err  error
-	}
-)
+// Send says something to a linked peer on its control stream.
+type Send struct {
+	To    string
+	Bytes []byte
+}
+
+// News is an advert that was not known.
+type News struct{ Advert *Advert }
+
+// Judged says what is thought of a peer from now on.
+type Judged struct {
+	Peer        string
+	Incarnation uint64
+	Health      Health
+	Reason      string
+}
+
+// Bad says that a peer sent what it may not.
+type Bad struct {
+	Peer string
+	Err  error
+}
 
 func (*Send) effect()   {}
 func (*News) effect()   {}

@@ -14,7 +14,6 @@ type away struct {
 	holders []*peer
 	cid     string
 	copies  int // asked for by Replicate
-	asked   int
 }
 
 // stored is the record whose bytes o's value names: itself, or for an alias the

@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -357,9 +356,4 @@ func (c *Core) drain() {
 			c.handBack(t)
 		}
 	}
-}
-
-// describeShort is a reason for people.
-func describeShort(short string, n int) string {
-	return fmt.Sprintf("not enough %s is free; %d task(s) of this class wait", short, n)
 }

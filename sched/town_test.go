@@ -441,11 +441,3 @@ func (tw *town) counts() (n []int) {
 	}
 	return n
 }
-
-func (tw *town) messages() int {
-	n := 0
-	for _, k := range tw.sent {
-		n += k
-	}
-	return n
-}

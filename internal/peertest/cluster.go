@@ -241,7 +241,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 func (p *Process) Kill() {
 	p.c.t.Helper()
 	_ = p.cmd.Process.Kill()
-	<-p.ended
+	_ = <-p.ended // it was killed, and says so
 	p.cmd = nil
 }
 
@@ -284,11 +284,11 @@ func (p *Process) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the second one stops at once
 	select {
-	case <-p.ended:
+	case _ = <-p.ended: // how it ended is of no interest
 	case <-time.After(endTime):
 		p.c.t.Errorf("peer %d did not end within %s", p.i, endTime)
 		_ = p.cmd.Process.Kill()
-		<-p.ended
+		_ = <-p.ended
 	}
 	p.cmd = nil
 }

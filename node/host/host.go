@@ -178,10 +178,9 @@ func (c *Config) options(self *late) ([]libp2p.Option, error) {
 		libp2p.Identity(c.Key),
 		libp2p.Muxer(yamux.ID, &mux),
 		libp2p.ConnectionManager(conns),
-		libp2p.SwarmOpts(swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeoutLocal)),
+		libp2p.SwarmOpts(swarm.WithDialTimeout(dialTimeout), swarm.WithDialTimeoutLocal(dialTimeoutLocal), swarm.WithDialRanker(rank)),
 		libp2p.UserAgent(c.UserAgent),
 		libp2p.Ping(false), // the link measures
-		libp2p.DialRanker(rank),
 		// They decide from failures that UDP or IPv6 does not work at all; in a
 		// cluster a failure says that a peer is gone.
 		libp2p.UDPBlackHoleSuccessCounter(nil),

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -99,7 +100,8 @@ func TestOnlyMembersGetPastTheHandshake(t *testing.T) {
 	_, _ = c.Write([]byte("GET / HTTP/1.1\r\nUser-Agent: " + strings.Repeat("scanner ", 20) + "\r\n\r\n"))
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
 	answer, err := io.ReadAll(c)
-	if e, ok := err.(net.Error); ok && e.Timeout() {
+	var e net.Error
+	if errors.As(err, &e) && e.Timeout() {
 		t.Error("a scanner keeps its connection")
 	}
 	if strings.Contains(string(answer), "raygo/") || len(answer) > 64 {

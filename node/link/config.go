@@ -26,6 +26,7 @@ var (
 // arrive in the order in which they were sent; between classes there is none.
 type Class int
 
+// The classes.
 const (
 	Control Class = iota // gossip, detector, bids: small, never behind the rest
 	Task                 // tasks, results, refs

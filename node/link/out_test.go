@@ -188,7 +188,8 @@ func TestManySendersLoseNothing(t *testing.T) {
 	}
 	senders.Wait()
 	wait.Wait()
-	frames, _, _, _ := readAll(bytes.NewReader(g.bytes()))
+	frames, _, _, _ := readAll( //nolint:dogsled // only the frames matter here
+		bytes.NewReader(g.bytes()))
 	next := map[int]int{}
 	for _, f := range frames {
 		var s, i int

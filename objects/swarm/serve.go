@@ -50,7 +50,7 @@ func (s *Swarm) Serve(ctx context.Context, st Stream, from string) error {
 	wg.Wait()
 	v.unsubscribe()
 	switch {
-	case err == nil || errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF):
 		_ = st.Close()
 		return nil
 	case errors.Is(err, ErrProtocol) || errors.Is(err, ErrBusy):

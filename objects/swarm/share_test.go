@@ -125,7 +125,7 @@ func TestFetchedObjectsArePinnedBeforeTheyCanGo(t *testing.T) {
 					return
 				}
 			}
-			b.check(want.Object, content(uint32(want.Object.Task().Seq()), size))
+			b.check(want.Object, content(want.Object.Task().Seq(), size))
 			b.store.Unpin(want.Object)
 		})
 	}

@@ -59,8 +59,8 @@ func TestAdmission(t *testing.T) {
 				refs = append(refs, visit.Options(c.opts...).Remote(ctx, d.path, fmt.Sprint(i)))
 			}
 			standing := d.several(t, c.run)
-			eventually(t, "the others wait", func() bool { return statesOf(t, p, ctx)["PENDING_NODE_ASSIGNMENT"] == c.n-c.run })
-			if s := statesOf(t, p, ctx); s["RUNNING"] != c.run {
+			eventually(t, "the others wait", func() bool { return statesOf(ctx, t, p)["PENDING_NODE_ASSIGNMENT"] == c.n-c.run })
+			if s := statesOf(ctx, t, p); s["RUNNING"] != c.run {
 				t.Errorf("of %d tasks %d have to run: %v", c.n, c.run, s)
 			}
 			d.nobody(t)
@@ -89,7 +89,7 @@ func TestAdmission(t *testing.T) {
 }
 
 // statesOf counts the tasks of a job by state.
-func statesOf(t *testing.T, p *peertest.Peer, ctx context.Context) map[string]int {
+func statesOf(ctx context.Context, t *testing.T, p *peertest.Peer) map[string]int {
 	t.Helper()
 	n := map[string]int{}
 	for _, row := range tasks(t, p, "job_id="+raygo.Info(ctx).JobID) {
@@ -209,7 +209,7 @@ func TestWhatNeverFitsWaitsAndIsWarnedOfOnce(t *testing.T) {
 	ctx := p.Driver()
 	never := square.Options(raygo.NumCPUs(64), raygo.Resource("seat", 1))
 	refs := raygo.Map(ctx, never, make([]int, 30))
-	eventually(t, "all wait", func() bool { return statesOf(t, p, ctx)["PENDING_NODE_ASSIGNMENT"] == len(refs) })
+	eventually(t, "all wait", func() bool { return statesOf(ctx, t, p)["PENDING_NODE_ASSIGNMENT"] == len(refs) })
 	for range 100 { // what does fit goes past them, and has them looked at again
 		if _, err := raygo.Get(ctx, square.Remote(ctx, 2)); err != nil {
 			t.Fatal(err)
@@ -218,7 +218,7 @@ func TestWhatNeverFitsWaitsAndIsWarnedOfOnce(t *testing.T) {
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 || !strings.Contains(log.String(), "64") {
 		t.Errorf("%d warnings, want one that names the shape: %s", n, log)
 	}
-	if s := statesOf(t, p, ctx); s["PENDING_NODE_ASSIGNMENT"] != len(refs) {
+	if s := statesOf(ctx, t, p); s["PENDING_NODE_ASSIGNMENT"] != len(refs) {
 		t.Errorf("they do not wait any more: %v", s)
 	}
 	raygo.Release(anyRefs(refs)...)

@@ -14,7 +14,7 @@ import (
 )
 
 // where counts the places of tasks.
-func where(t *testing.T, ctx context.Context, refs []raygo.Ref[string]) map[string]int {
+func where(ctx context.Context, t *testing.T, refs []raygo.Ref[string]) map[string]int {
 	t.Helper()
 	n := map[string]int{}
 	for i, r := range refs {
@@ -27,7 +27,7 @@ func where(t *testing.T, ctx context.Context, refs []raygo.Ref[string]) map[stri
 	return n
 }
 
-func soon(t *testing.T, d time.Duration, ctx context.Context) context.Context {
+func soon(ctx context.Context, t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(ctx, d)
 	t.Cleanup(cancel)
@@ -48,7 +48,7 @@ func TestPlacement(t *testing.T) {
 		for range 120 {
 			refs = append(refs, whereAfter.Remote(ctx, 30*time.Millisecond))
 		}
-		n := where(t, soon(t, time.Minute, ctx), refs)
+		n := where(soon(ctx, t, time.Minute), t, refs)
 		for _, id := range ids {
 			if n[id] < 12 {
 				t.Fatalf("120 tasks landed %v", n)
@@ -57,7 +57,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 75
 	t.Run("LightLoadStays", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(1).DriverFor(t))
+		ctx := soon(c.Peer(1).DriverFor(t), t, time.Minute)
 		for range 5 {
 			peer, err := raygo.Get(ctx, whereAfter.Remote(ctx, 0))
 			if err != nil || peer != ids[1] {
@@ -67,13 +67,13 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 80
 	t.Run("Spread", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		spread := whereAfter.Options(raygo.Strategy(raygo.Spread()))
 		var refs []raygo.Ref[string]
 		for range 30 {
 			refs = append(refs, spread.Remote(ctx, 50*time.Millisecond))
 		}
-		n := where(t, ctx, refs)
+		n := where(ctx, t, refs)
 		for _, id := range ids {
 			if n[id] < 9 || n[id] > 11 {
 				t.Fatalf("SPREAD of 30 tasks landed %v", n)
@@ -81,25 +81,25 @@ func TestPlacement(t *testing.T) {
 		}
 	})
 	t.Run("Pack", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		pack := whereAfter.Options(raygo.Strategy(raygo.Pack()))
 		var refs []raygo.Ref[string]
 		for range 4 {
 			refs = append(refs, pack.Remote(ctx, 500*time.Millisecond))
 		}
-		if n := where(t, ctx, refs); len(n) != 2 {
+		if n := where(ctx, t, refs); len(n) != 2 {
 			t.Fatalf("4 tasks were packed onto %v", n)
 		}
 	})
 	// behaviours 84, 85
 	t.Run("Affinity", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		hard := whereAfter.Options(raygo.Strategy(raygo.NodeAffinity(ids[2], false)))
 		var refs []raygo.Ref[string]
 		for range 8 {
 			refs = append(refs, hard.Remote(ctx, 50*time.Millisecond))
 		}
-		if n := where(t, ctx, refs); n[ids[2]] != 8 {
+		if n := where(ctx, t, refs); n[ids[2]] != 8 {
 			t.Fatalf("hard affinity landed %v", n)
 		}
 		gone := "12D3KooWGzxzKZYveHXtpG6AsrUJBcWxHBFS2HsEoGTxrMLvKXtf"
@@ -112,7 +112,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 87
 	t.Run("Labels", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		for selector, want := range map[string][]int{"slot=1": {1}, "kind!=b": {0}, "slot in (1,2)": {1, 2}, "slot !in (0,1)": {2}} {
 			peer, err := raygo.Get(ctx, whereAfter.Options(raygo.Strategy(raygo.Labels(selector))).Remote(ctx, 0))
 			ok := false
@@ -126,7 +126,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 81
 	t.Run("ArgumentDrawsTask", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		there := bigBlob.Options(raygo.Strategy(raygo.NodeAffinity(ids[1], false)))
 		blob := there.Remote(ctx, 64<<20)
 		if _, _, err := raygo.Wait(ctx, []raygo.Ref[[]byte]{blob}, 1, raygo.FetchLocal(false)); err != nil {
@@ -143,7 +143,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 83
 	t.Run("FullHolderIsNotWaitedFor", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		at := raygo.Strategy(raygo.NodeAffinity(ids[1], false))
 		blob := bigBlob.Options(at).Remote(ctx, 8<<20)
 		if _, _, err := raygo.Wait(ctx, []raygo.Ref[[]byte]{blob}, 1, raygo.FetchLocal(false)); err != nil {
@@ -151,7 +151,7 @@ func TestPlacement(t *testing.T) {
 		}
 		busy := []raygo.Ref[string]{whereAfter.Options(at).Remote(ctx, 20*time.Second), whereAfter.Options(at).Remote(ctx, 20*time.Second)}
 		time.Sleep(300 * time.Millisecond) // they are on their way: nothing tells the driver when they have begun
-		got, err := raygo.Get(soon(t, 10*time.Second, ctx), whereBlob.RemoteArgs(ctx, blob))
+		got, err := raygo.Get(soon(ctx, t, 10*time.Second), whereBlob.RemoteArgs(ctx, blob))
 		if err != nil || strings.HasPrefix(got, ids[1]) {
 			t.Fatalf("ran on %s: %v", got, err)
 		}
@@ -163,7 +163,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 58
 	t.Run("Tree", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		n, err := raygo.Get(ctx, tree.Remote(ctx, 3, 4))
 		total := 0
 		for _, k := range n {
@@ -175,7 +175,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviours 181, 172, 174
 	t.Run("Cancel", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		there := whereAfter.Options(raygo.Strategy(raygo.NodeAffinity(ids[2], false)))
 		var refs []raygo.Ref[string]
 		for range 3 {
@@ -200,7 +200,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviours 188, 194
 	t.Run("Generator", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		s := farBlobs.Options(raygo.Strategy(raygo.NodeAffinity(ids[1], false)), raygo.Backpressure(2, 64<<20)).Remote(ctx, 12, 0)
 		i := 0
 		for b, err := range s.Values(ctx) {
@@ -216,7 +216,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviours 45, 98, 103
 	t.Run("FailuresAndWaits", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		at := raygo.Strategy(raygo.NodeAffinity(ids[2], false))
 		var te *raygo.TaskError
 		if _, err := raygo.Get(ctx, fail.Options(at).Remote(ctx, "known")); !errors.Is(err, errKnown) || !errors.As(err, &te) || te.Peer != ids[2] {
@@ -238,7 +238,7 @@ func TestPlacement(t *testing.T) {
 	})
 	// behaviour 71
 	t.Run("NothingIsHeld", func(t *testing.T) {
-		ctx := soon(t, time.Minute, c.Peer(0).DriverFor(t))
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
 		for {
 			total, err := raygo.ClusterResources(ctx)
 			if err != nil {

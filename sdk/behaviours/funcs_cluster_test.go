@@ -14,7 +14,6 @@ import (
 var (
 	whereAfter = raygo.Func1(whereAfterFn)
 	seeded     = raygo.Func1(seededFn)
-	sumOf      = raygo.Func1(sumOfFn)
 	whereBlob  = raygo.Func1(whereBlobFn)
 	link       = raygo.Func1(linkFn)
 	farBlobs   = raygo.Gen2(farBlobsFn)
@@ -41,10 +40,6 @@ func seededFn(_ context.Context, seed int) ([]byte, error) {
 		b[i] = sum[i%len(sum)] ^ byte(i>>5)
 	}
 	return b, nil
-}
-
-func sumOfFn(_ context.Context, b []byte) (string, error) {
-	return fmt.Sprintf("%x", sha256.Sum256(b)), nil
 }
 
 func whereBlobFn(ctx context.Context, b []byte) (string, error) {

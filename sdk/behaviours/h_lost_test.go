@@ -16,7 +16,7 @@ import (
 // on are options that send tasks to a peer while it is there.
 func on(id string) raygo.Option { return raygo.Strategy(raygo.NodeAffinity(id, true)) }
 
-func await[T any](t *testing.T, ctx context.Context, refs ...raygo.Ref[T]) {
+func await[T any](ctx context.Context, t *testing.T, refs ...raygo.Ref[T]) {
 	t.Helper()
 	if _, _, err := raygo.Wait(ctx, refs, len(refs), raygo.FetchLocal(false)); err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func await[T any](t *testing.T, ctx context.Context, refs ...raygo.Ref[T]) {
 // behaviours 116, 117, 119, 122, 118
 func TestLostObjectsAreMadeAgain(t *testing.T) {
 	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
-	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ctx := soon(c.Peer(0).Driver(), t, 2*time.Minute)
 	at := on(c.IDs()[1])
 
 	lone := seeded.Options(at).Remote(ctx, 1)
@@ -37,7 +37,7 @@ func TestLostObjectsAreMadeAgain(t *testing.T) {
 	}
 	doomed := seeded.Options(at, raygo.MaxRetries(0)).Remote(ctx, 3)
 	copied := seeded.Options(at).Remote(ctx, 4)
-	await(t, ctx, lone, chain, doomed, copied)
+	await(ctx, t, lone, chain, doomed, copied)
 	if _, err := raygo.Get(ctx, copied); err != nil { // there is a copy here now
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestLostObjectsAreMadeAgain(t *testing.T) {
 // behaviours 110, 86, 103
 func TestTasksOfADeadPeerRunElsewhere(t *testing.T) {
 	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
-	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ctx := soon(c.Peer(0).Driver(), t, 2*time.Minute)
 	ids := c.IDs()
 	log := filepath.Join(t.TempDir(), "runs")
 	var refs []raygo.Ref[string]
@@ -80,7 +80,7 @@ func TestTasksOfADeadPeerRunElsewhere(t *testing.T) {
 	}
 	c.Peer(1).Kill()
 	died := time.Now()
-	for n := range where(t, ctx, refs) {
+	for n := range where(ctx, t, refs) {
 		if n == ids[1] {
 			t.Fatal("a task ended on the peer that was killed")
 		}
@@ -103,7 +103,7 @@ func read(t *testing.T, path string) string {
 // behaviours 108, 234, 236
 func TestAPausedPeerComesBack(t *testing.T) {
 	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
-	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ctx := soon(c.Peer(0).Driver(), t, 2*time.Minute)
 	ids := c.IDs()
 	log := filepath.Join(t.TempDir(), "runs")
 	ref := logRun.Options(on(ids[1])).Remote(ctx, log, 500*time.Millisecond)
@@ -130,7 +130,7 @@ func TestAPausedPeerComesBack(t *testing.T) {
 // behaviours 235, 127, 95
 func TestADagWhilePeersDieAndComeBack(t *testing.T) {
 	c := peertest.Cluster(t, 4, peertest.Options{CPUs: 1})
-	ctx := soon(t, 3*time.Minute, c.Peer(0).Driver())
+	ctx := soon(c.Peer(0).Driver(), t, 3*time.Minute)
 	const width, layers = 40, 12
 	layer := make([]raygo.Ref[int], width)
 	for i := range layer {
@@ -160,10 +160,10 @@ func TestADagWhilePeersDieAndComeBack(t *testing.T) {
 // behaviour 203
 func TestALostItemIsYieldedAgain(t *testing.T) {
 	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2})
-	ctx := soon(t, 2*time.Minute, c.Peer(0).Driver())
+	ctx := soon(c.Peer(0).Driver(), t, 2*time.Minute)
 	s := farBlobs.Options(on(c.IDs()[1]), raygo.Backpressure(20, 1<<30)).Remote(ctx, 6, 0)
 	refs := s.Take(6)
-	await(t, ctx, refs...)
+	await(ctx, t, refs...)
 	c.Peer(1).Kill()
 	for i, r := range refs {
 		b, err := raygo.Get(ctx, r)
@@ -177,14 +177,14 @@ func TestALostItemIsYieldedAgain(t *testing.T) {
 // behaviours 231, 134
 func TestTheEndOfAJobLeavesNothingAnywhere(t *testing.T) {
 	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2})
-	actx := soon(t, 2*time.Minute, c.Peer(1).Driver())
+	actx := soon(c.Peer(1).Driver(), t, 2*time.Minute)
 	ctx, session, err := raygo.Init(t.Context(), raygo.Address("unix://"+c.Peer(0).Ready.Socket))
 	if err != nil {
 		t.Fatal(err)
 	}
 	far := raygo.Strategy(raygo.NodeAffinity(c.IDs()[1], false))
 	blob := seeded.Options(far).Remote(ctx, 1)
-	await(t, soon(t, time.Minute, ctx), blob)
+	await(soon(ctx, t, time.Minute), t, blob)
 	_ = whereAfter.Options(far).Remote(ctx, time.Hour)
 	if err := session.Close(); err != nil {
 		t.Fatal(err)

@@ -52,22 +52,27 @@ type pipeEnd struct {
 
 // Read waits for bytes.
 func (e *pipeEnd) Read(b []byte) (int, error) {
-	n, _, _, _, err := e.ReadMsgUnix(b, nil)
+	n, _, err := e.receive(b, nil)
 	return n, err
 }
 
 // ReadMsgUnix is Read with the descriptor that came along, if one did.
 func (e *pipeEnd) ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.UnixAddr, err error) {
+	n, oobn, err = e.receive(b, oob)
+	return n, oobn, 0, nil, err
+}
+
+func (e *pipeEnd) receive(b, oob []byte) (n, oobn int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for len(e.in.buf) == 0 {
 		switch {
 		case e.in.expired:
-			return 0, 0, 0, nil, os.ErrDeadlineExceeded
+			return 0, 0, os.ErrDeadlineExceeded
 		case e.out.closed:
-			return 0, 0, 0, nil, net.ErrClosed
+			return 0, 0, net.ErrClosed
 		case e.in.closed:
-			return 0, 0, 0, nil, io.EOF
+			return 0, 0, io.EOF
 		}
 		e.changed.Wait()
 	}
@@ -78,7 +83,7 @@ func (e *pipeEnd) ReadMsgUnix(b, oob []byte) (n, oobn, flags int, addr *net.Unix
 		e.in.oob = nil
 	}
 	e.changed.Broadcast()
-	return n, oobn, 0, nil, nil
+	return n, oobn, nil
 }
 
 // tryWrite takes what there is room for.
