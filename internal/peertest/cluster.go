@@ -241,7 +241,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 func (p *Process) Kill() {
 	p.c.t.Helper()
 	_ = p.cmd.Process.Kill()
-	_ = <-p.ended // it was killed, and says so
+	p.wait()
 	p.cmd = nil
 }
 
@@ -273,6 +273,16 @@ func (p *Process) signal(s syscall.Signal) {
 	}
 }
 
+// wait waits for the process to be gone.
+func (p *Process) wait() { p.log(<-p.ended) }
+
+// log notes how the process ended: a killed one says so.
+func (p *Process) log(err error) {
+	if err != nil {
+		p.c.t.Logf("peer %d ended: %v", p.i, err)
+	}
+}
+
 // end ends a process that still runs when its test does.
 func (p *Process) end() {
 	if p.cmd == nil {
@@ -284,11 +294,12 @@ func (p *Process) end() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // the second one stops at once
 	select {
-	case _ = <-p.ended: // how it ended is of no interest
+	case err := <-p.ended:
+		p.log(err)
 	case <-time.After(endTime):
 		p.c.t.Errorf("peer %d did not end within %s", p.i, endTime)
 		_ = p.cmd.Process.Kill()
-		_ = <-p.ended
+		p.wait()
 	}
 	p.cmd = nil
 }
