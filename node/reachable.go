@@ -15,6 +15,12 @@ func (m *mesh) describeLinks(r *ipc.NodeRow) {
 	}
 	reach := m.host.Reachability()
 	r.Reach, r.Advice = reach.Reachability, reach.Advice
+	switch {
+	case len(r.Addrs) == 0:
+		r.Reach = "none"
+	case !slices.ContainsFunc(r.Addrs, fromElsewhere):
+		r.Reach = "local"
+	}
 	moved := map[string]ipc.LinkRow{}
 	for _, p := range m.swarm.Stats().Peers {
 		moved[p.Peer] = ipc.LinkRow{PeerID: p.Peer, Fetched: p.BytesIn, Served: p.BytesOut, Rate: p.Rate}
@@ -31,4 +37,9 @@ func (m *mesh) describeLinks(r *ipc.NodeRow) {
 		r.Links = append(r.Links, row)
 	}
 	slices.SortFunc(r.Links, func(a, b ipc.LinkRow) int { return strings.Compare(a.PeerID, b.PeerID) })
+}
+
+// fromElsewhere reports whether an address is of more than this machine.
+func fromElsewhere(addr string) bool {
+	return !strings.HasPrefix(addr, "/ip4/127.") && !strings.HasPrefix(addr, "/ip6/::1/")
 }

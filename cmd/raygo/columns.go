@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/sdk/ipc"
@@ -60,7 +62,10 @@ var (
 		{Head: "version", Detail: true, Cell: func(r ipc.NodeRow) string { return r.Version }},
 		{Head: "pid", Detail: true, Cell: func(r ipc.NodeRow) string { return show.Int(r.PID) }},
 		{Head: "start_time", Detail: true, Cell: func(r ipc.NodeRow) string { return show.Time(r.Started) }},
+		{Head: "reachability", Cell: func(r ipc.NodeRow) string { return r.Reach }},
 		{Head: "addrs", Detail: true, Cell: func(r ipc.NodeRow) string { return strings.Join(r.Addrs, " ") }},
+		{Head: "links", Detail: true, Cell: func(r ipc.NodeRow) string { return linksText(r.Links) }},
+		{Head: "reachability_advice", Detail: true, Cell: func(r ipc.NodeRow) string { return strings.Join(r.Advice, "; ") }},
 	}
 	workerColumns = []show.Column[ipc.WorkerRow]{
 		{Head: "worker_id", Cell: func(r ipc.WorkerRow) string { return r.WorkerID }},
@@ -92,3 +97,16 @@ var (
 		{Head: "peer_id", Detail: true, Cell: func(r ipc.JobRow) string { return r.PeerID }},
 	}
 )
+
+// linksText is a peer's links in a cell: to whom, how far, what was moved.
+func linksText(links []ipc.LinkRow) string {
+	parts := make([]string, len(links))
+	for i, l := range links {
+		way := ""
+		if l.Relayed {
+			way = " relayed"
+		}
+		parts[i] = fmt.Sprintf("%s%s %s in %s out %s", show.ID(l.PeerID), way, l.RTT.Round(10*time.Microsecond), show.Bytes(l.Fetched), show.Bytes(l.Served))
+	}
+	return strings.Join(parts, "; ")
+}

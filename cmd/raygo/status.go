@@ -5,9 +5,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/sdk/ipc"
@@ -54,8 +56,12 @@ func printStatus(w io.Writer, st *ipc.ClusterStatus) {
 		{Head: "workers", Cell: func(r ipc.NodeRow) string { return show.Count(r.Workers) }},
 		{Head: "running", Cell: func(r ipc.NodeRow) string { return show.Count(r.Running) }},
 		{Head: "pending", Cell: func(r ipc.NodeRow) string { return show.Count(r.Pending) }},
+		{Head: "cpu", Cell: func(r ipc.NodeRow) string { return inUse(&r, raygo.CPU) }},
 		{Head: "isolation", Cell: func(r ipc.NodeRow) string { return r.Tier }},
+		{Head: "reachability", Cell: func(r ipc.NodeRow) string { return r.Reach }},
+		{Head: "address", Cell: func(r ipc.NodeRow) string { return firstAddr(r.Addrs) }},
 	}, false)
+	printAdvice(w, st.Nodes.Rows)
 	printUsage(w, st.Nodes.Rows)
 	fmt.Fprintln(w, "\nDemands (tasks that wait for a place):")
 	if len(st.Demands) == 0 {
@@ -67,6 +73,44 @@ func printStatus(w io.Writer, st *ipc.ClusterStatus) {
 			fmt.Fprintf(w, ": fits no peer: %s", d.Infeasible)
 		}
 		fmt.Fprintln(w)
+	}
+}
+
+// inUse is how much of a resource of a peer is in use, of how much.
+func inUse(r *ipc.NodeRow, name string) string {
+	if !r.Alive || r.Total[name] == 0 && r.Free[name] == 0 {
+		return ""
+	}
+	return show.Quantity(name, r.Total[name]-r.Free[name]) + "/" + show.Quantity(name, r.Total[name])
+}
+
+// firstAddr is an address without the ID that is in its row already.
+func firstAddr(addrs []string) string {
+	if len(addrs) == 0 {
+		return ""
+	}
+	at, _, _ := strings.Cut(addrs[0], "/p2p/")
+	if len(addrs) > 1 {
+		at += fmt.Sprintf(" and %d more", len(addrs)-1)
+	}
+	return at
+}
+
+// printAdvice says what to change at peers that others cannot dial.
+func printAdvice(w io.Writer, nodes []ipc.NodeRow) {
+	var lines []string
+	for i := range nodes {
+		n := &nodes[i]
+		relayed := slices.ContainsFunc(n.Links, func(l ipc.LinkRow) bool { return l.Relayed })
+		if n.Reach != "private" && n.Reach != "unknown" && !relayed {
+			continue
+		}
+		for _, a := range n.Advice {
+			lines = append(lines, fmt.Sprintf(" %s: %s\n", n.PeerID, a))
+		}
+	}
+	if len(lines) > 0 {
+		fmt.Fprint(w, "\nReachability:\n", strings.Join(lines, ""))
 	}
 }
 

@@ -75,8 +75,9 @@ type NodeRow struct {
 	Hostname string             `cbor:"16,keyasint,omitempty" json:"hostname" yaml:"hostname"`
 	PID      int                `cbor:"17,keyasint,omitempty" json:"pid" yaml:"pid"`
 
-	// Reach is whether others can dial it: public, private or unknown, with
-	// what to change in Advice. Empty for a peer that does not answer.
+	// Reach is whether others can dial it: public, private or unknown; local
+	// when it listens on this machine alone, none when nowhere; with what to
+	// change in Advice. Empty for a peer that does not answer.
 	Reach  string   `cbor:"18,keyasint,omitempty" json:"reachability" yaml:"reachability"`
 	Advice []string `cbor:"19,keyasint,omitempty" json:"reachability_advice,omitempty" yaml:"reachability_advice,omitempty"`
 	// Links are its links to other peers.

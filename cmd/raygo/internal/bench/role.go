@@ -42,6 +42,8 @@ func serve(role string, args []string) error {
 	case "first": // says something and ends
 		fmt.Fprintln(os.Stdout, "ready")
 		return nil
+	case "streams":
+		return serveStreams()
 	case "echo-peer":
 		return serveEcho(arg(0))
 	case "echo-worker":

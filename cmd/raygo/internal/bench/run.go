@@ -16,6 +16,8 @@ type Options struct {
 	Only  string // a regular expression that names match; "" for all
 	Runs  int    // pairs of workload and floor; 0 for the default
 	Quick bool   // small and few, to see that everything works
+	Full  bool   // with what takes long
+	Peers int    // measure between so many peers, instead of on one; 0 for one
 	Notes io.Writer
 	// Profile is a directory for CPU profiles of this process and of the peer;
 	// "" for none.
@@ -49,7 +51,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, fmt.Errorf("make a place for sockets: %w", err)
 	}
 	rep := &Report{Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(), Kernel: kernel(), Quick: o.Quick}
-	for _, w := range workloads() {
+	all := workloads()
+	if o.Peers > 0 {
+		all = clusterWorkloads(o.Peers, &o)
+	}
+	for _, w := range all {
 		if !only.MatchString(w.name) {
 			continue
 		}

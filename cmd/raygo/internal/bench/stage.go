@@ -30,6 +30,10 @@ type stage struct {
 
 	source, target []byte      // of copies
 	queued         *queueTimes // of the last million
+
+	at      *world   // several peers
+	streams *streams // the floors beside them
+	landing []byte   // where copies of the floor go
 }
 
 // size gives full, or the smaller number in a quick run.
@@ -124,6 +128,12 @@ func (st *stage) close() {
 	}
 	if st.client != nil {
 		_ = st.client.conn.Close()
+	}
+	if st.at != nil {
+		st.at.close()
+	}
+	if st.streams != nil {
+		st.streams.close()
 	}
 	all := append(append(append([]*process{}, st.drivers...), st.echoDrivers...), st.peer)
 	for _, p := range append(all, st.echoParts...) {

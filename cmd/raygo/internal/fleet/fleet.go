@@ -21,7 +21,7 @@ import (
 
 // Limits of a fleet.
 const (
-	MaxPeers = 16
+	MaxPeers = 16               // in a fleet as it is started
 	meetTime = 30 * time.Second // for all peers to see each other
 	lookStep = 5 * time.Millisecond
 	endTime  = 10 * time.Second // for a process to end when it was asked to
@@ -35,6 +35,9 @@ type Options struct {
 	// Store is each peer's memory for objects; 0 means an equal share of 30 % of
 	// the machine's.
 	Store int64
+	// FirstIdle is set for a first peer that offers no CPUs, for a driver all of
+	// whose tasks are to run elsewhere.
+	FirstIdle bool
 	// Profile is a directory for CPU profiles of the peers; "" for none.
 	Profile string
 }
@@ -82,13 +85,17 @@ func (f *Fleet) start(ctx context.Context) error {
 	return f.Meet(ctx)
 }
 
-// Add starts one more peer. It does not wait until the others see it.
-func (f *Fleet) Add(ctx context.Context) (*Peer, error) {
+// Add starts one more peer, with custom resources. It does not wait until the
+// others see it.
+func (f *Fleet) Add(ctx context.Context, resources ...string) (*Peer, error) {
 	f.mu.Lock()
 	i := f.made
 	f.made++
 	s := settings{
-		Name: fmt.Sprint(i), Dir: f.dir, CPUs: f.o.CPUs, Store: f.o.Store, Profile: f.o.Profile,
+		Name: fmt.Sprint(i), Dir: f.dir, CPUs: f.o.CPUs, Store: f.o.Store, Profile: f.o.Profile, Resources: resources,
+	}
+	if i == 0 && f.o.FirstIdle {
+		s.CPUs = -1
 	}
 	if len(f.peers) > 0 {
 		s.Bootstrap = f.peers[0].Addrs

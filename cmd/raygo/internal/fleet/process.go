@@ -27,6 +27,7 @@ type settings struct {
 	CPUs      float64
 	Store     int64
 	Bootstrap []string
+	Resources []string // one of each
 	Profile   string
 }
 
@@ -130,8 +131,13 @@ func (s *settings) serve() error {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		cancel()
 	}()
+	custom := map[string]float64{}
+	for _, r := range s.Resources {
+		custom[r] = 1
+	}
 	p, err := p2p.Start(ctx, p2p.Config{
-		DataDir: s.place(""), Socket: s.place(".sock"), NumCPUs: s.CPUs, ObjectStoreMemory: s.Store,
+		Resources: custom,
+		DataDir:   s.place(""), Socket: s.place(".sock"), NumCPUs: s.CPUs, ObjectStoreMemory: s.Store,
 		Bootstrap: s.Bootstrap,
 	})
 	if err != nil {
