@@ -36,10 +36,13 @@ func (n *Node) cancelFor(ctx context.Context, q *ipc.Query) (*ipc.CancelReport, 
 	job, running, err := n.findJob(q.ID)
 	if err != nil {
 		id, err := n.findTask(q.ID)
-		if err != nil {
+		if err != nil || !n.owns(id.Job()) {
 			return nil, raygo.Fail(raygo.CodeRefused, "there is no task or job %s here", q.ID)
 		}
 		return report, n.cancelTasks(ctx, []raygo.TaskID{id}, q.Force, report)
+	}
+	if !n.owns(job) {
+		return nil, raygo.Fail(raygo.CodeRefused, "job %s is another peer's", q.ID)
 	}
 	if !running {
 		return report, nil
@@ -58,6 +61,20 @@ func (n *Node) cancelFor(ctx context.Context, q *ipc.Query) (*ipc.CancelReport, 
 	n.mu.Unlock()
 	n.do(&sched.JobEnded{Job: job, Reason: "it was cancelled"})
 	return report, nil
+}
+
+// owns reports whether a job is, or was, of this peer.
+func (n *Node) owns(id raygo.JobID) (own bool) {
+	n.mu.Lock()
+	j := n.jobs[id]
+	n.mu.Unlock()
+	if j != nil {
+		return j.owner == ""
+	}
+	n.book.mu.Lock()
+	defer n.book.mu.Unlock()
+	n.book.jobs.each(func(r *ipc.JobRow) { own = own || r.JobID == id.String() })
+	return own
 }
 
 func (n *Node) cancelTasks(ctx context.Context, ids []raygo.TaskID, force bool, report *ipc.CancelReport) error {
