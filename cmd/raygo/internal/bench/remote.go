@@ -17,10 +17,11 @@ func clusterWorkloads(peers int, o *Options) []workload {
 			run: remoteSync, floor: streamSync,
 		},
 		remoteRate(2),
-		transfer("64MiB", 64<<20, 0),
 	}
-	if !o.Quick {
-		two = append(two, transfer("1GiB", 1<<30, 3))
+	if o.Quick {
+		two = append(two, transfer(16<<20, 0))
+	} else {
+		two = append(two, transfer(64<<20, 0), transfer(1<<30, 3))
 	}
 	two = append(two, joinWorkload())
 	all := append(two, broadcast(2, o)...)
@@ -87,34 +88,33 @@ func remoteRate(n int) workload {
 	}
 }
 
-// transfer has a task on one peer take what a task on another one made.
-func transfer(name string, full, most int) workload {
+// transfer has a task on one peer take what lies on another one, the driver's.
+func transfer(size, most int) workload {
 	return workload{
-		name: "transfer_" + name, what: "an argument made on one peer, brought to a task on another", unit: "GB/s", higher: true, most: most,
+		name: "transfer_" + mib(size), what: "an argument that lies on one peer, brought to a task on another", unit: "GB/s", higher: true, most: most,
 		target: target{ratio: 0.8}, beside: "copy of as much over a bare libp2p stream",
 		run: func(ctx context.Context, st *stage) (float64, error) {
 			w, err := st.world(ctx, 2)
 			if err != nil {
 				return 0, err
 			}
-			size := st.size(full, full/4)
-			ref := bytesFunc.Options(on(w.peers[0])).Remote(w.ctx, size)
-			defer raygo.Release(ref)
-			if _, _, err := raygo.Wait(w.ctx, []raygo.Ref[[]byte]{ref}, 1, raygo.FetchLocal(false)); err != nil {
+			ref, err := raygo.Put(w.ctx, make([]byte, size))
+			if err != nil {
 				return 0, err
 			}
+			defer raygo.Release(ref)
 			if err := w.named(ctx, ref.ID()); err != nil {
 				return 0, err
 			}
 			return gbPerSecond(size, func() error {
-				got, err := raygo.Get(w.ctx, sizeFunc.Options(on(w.peers[1])).RemoteArgs(w.ctx, ref))
+				got, err := raygo.Get(w.ctx, sizeFunc.Options(on(w.peers[0])).RemoteArgs(w.ctx, ref))
 				if err != nil || got != size {
 					return wrong(err)
 				}
 				return nil
 			})
 		},
-		floor: func(ctx context.Context, st *stage) (float64, error) { return st.bareCopy(ctx, st.size(full, full/4)) },
+		floor: func(ctx context.Context, st *stage) (float64, error) { return st.bareCopy(ctx, size) },
 	}
 }
 
