@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -131,6 +132,7 @@ func (n *Node) identify() (crypto.PrivKey, error) {
 		return nil, fmt.Errorf("derive the peer's ID: %w", err)
 	}
 	n.id, n.tag = id.String(), tagOf([]byte(id))
+	n.nextProc = mathrand.Uint32() // a restarted peer must not give its processes the IDs of those before: other peers' jobs go on
 	return key, nil
 }
 
