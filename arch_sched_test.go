@@ -33,7 +33,7 @@ var anyOrder = map[string]string{
 	"Check":       "the check of the laws: whichever broken law is named first, the test has failed",
 	"checkRefs":   "the same",
 	"checkLedger": "the same",
-	"hasFor":       "it reports whether all of them fit",
+	"hasFor":      "it reports whether all of them fit",
 	"Tasks":       "a query for lists, which sort; it changes nothing and makes no effects",
 	"Objects":     "the same",
 	"all":         "the order is its caller's affair, whose loops over it are checked",
