@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,14 +14,17 @@ import (
 	"github.com/raygo/raygo/cmd/internal/show"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/node"
-	"github.com/raygo/raygo/sdk/p2p"
 )
 
 const longHelp = `raygo asks a peer what runs on it, runs programs, and shows raygo at work.
 
 Commands that ask find the peer by --address, else $RAYGO_ADDRESS, else the
 default socket of raygo-peer. 'raygo run' and 'raygo demo' need none: they host
-a peer of their own for as long as they run when no other serves.
+peers of their own for as long as they run when no other serves.
+
+An address is unix:///PATH, or the multiaddr of a peer elsewhere, which is reached
+through a bridge for as long as the command runs. On another machine that takes
+membership of its cluster: --cluster-key, or once --join with an invite.
 
 Exit codes: 0 done, 1 failed, 2 bad usage, 3 no peer answers.`
 
@@ -38,8 +40,8 @@ const helpExamples = `  raygo demo                        # see it work, with no
 
 // shared are the flags that all commands take.
 type shared struct {
-	address string
-	format  string
+	place
+	format string
 }
 
 func (s *shared) printer(cmd *cobra.Command) show.Printer {
@@ -53,7 +55,7 @@ func (s *shared) dial(cmd *cobra.Command) (*ask.Client, error) {
 	if addr == "" {
 		return ask.Dial(cmd.Context(), s.address)
 	}
-	b, err := bridge(cmd.Context(), addr)
+	b, err := s.bridge(cmd.Context(), addr)
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +65,6 @@ func (s *shared) dial(cmd *cobra.Command) (*ask.Client, error) {
 	}
 	c.After(b.Stop)
 	return c, nil
-}
-
-// bridge starts a bridge to a peer elsewhere.
-func bridge(ctx context.Context, addr string) (*p2p.Peer, error) {
-	b, err := p2p.Bridge(ctx, addr, p2p.Config{})
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ask.ErrNoPeer, err)
-	}
-	return b, nil
 }
 
 // newCommand makes the root command; started tells whether its usage was
@@ -100,6 +93,8 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 	root.SetErr(errOut)
 	root.SetVersionTemplate(versionText())
 	root.PersistentFlags().StringVar(&s.address, "address", "", "`ADDRESS` of the peer, as unix:///PATH or a multiaddr (default $RAYGO_ADDRESS, else the default socket)")
+	root.PersistentFlags().StringVar(&s.clusterKey, "cluster-key", "", "`FILE` of the cluster's key, to be a member for a peer elsewhere (default $RAYGO_CLUSTER_KEY)")
+	root.PersistentFlags().StringVar(&s.join, "join", "", "`INVITE` to be a member with from now on (default $RAYGO_JOIN); what it was swapped for is kept")
 	root.PersistentFlags().StringVar(&s.format, "format", s.format, "`FORM` of the output: table, json or yaml")
 	_ = root.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(show.Formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddGroup(&cobra.Group{ID: "work", Title: "Work:"}, &cobra.Group{ID: "look", Title: "Look:"}, &cobra.Group{ID: "act", Title: "Act:"})

@@ -54,7 +54,7 @@ is done by that one's cluster instead, unless --peers is given.`,
 				return err
 			}
 			fmt.Fprintln(o.Notes, "Indexing", job)
-			h, err := demoPeers(cmd.Context(), s.address, peers, own, o.Notes)
+			h, err := demoPeers(cmd.Context(), &s.place, peers, own, o.Notes)
 			if err != nil {
 				return interrupted(cmd.Context(), err)
 			}
@@ -85,9 +85,9 @@ func interrupted(ctx context.Context, err error) error {
 }
 
 // demoPeers are the peers to work on: those that serve, or our own.
-func demoPeers(ctx context.Context, address string, peers int, own bool, notes io.Writer) (*hosted, error) {
+func demoPeers(ctx context.Context, at *place, peers int, own bool, notes io.Writer) (*hosted, error) {
 	if !own {
-		h, err := servingPeers(ctx, address, notes)
+		h, err := servingPeers(ctx, at, notes)
 		if h != nil || err != nil {
 			return h, err
 		}

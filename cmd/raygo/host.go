@@ -21,8 +21,8 @@ type hosted struct {
 
 // hostPeer finds a peer as servingPeers does; where none answers it starts one
 // in this process.
-func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
-	h, err := servingPeers(ctx, address, notes)
+func hostPeer(ctx context.Context, at *place, notes io.Writer) (*hosted, error) {
+	h, err := servingPeers(ctx, at, notes)
 	if h != nil || err != nil {
 		return h, err
 	}
@@ -33,22 +33,22 @@ func hostPeer(ctx context.Context, address string, notes io.Writer) (*hosted, er
 	return &hosted{address: p.Address(), own: p}, nil
 }
 
-// servingPeers finds a peer at address, as ask.Socket reads it, through a bridge
+// servingPeers finds a peer at an address, as ask.Socket reads it, through a bridge
 // if it is elsewhere; nil when none answers at the default socket. An address
 // that was given on purpose must answer.
-func servingPeers(ctx context.Context, address string, notes io.Writer) (*hosted, error) {
-	if addr := ask.Elsewhere(address); addr != "" {
-		b, err := bridge(ctx, addr)
+func servingPeers(ctx context.Context, at *place, notes io.Writer) (*hosted, error) {
+	if addr := ask.Elsewhere(at.address); addr != "" {
+		b, err := at.bridge(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
 		return &hosted{address: b.Address(), own: b}, nil
 	}
-	_, explicit, err := ask.Socket(address)
+	_, explicit, err := ask.Socket(at.address)
 	if err != nil && explicit {
 		return nil, err
 	}
-	c, err := ask.Dial(ctx, address)
+	c, err := ask.Dial(ctx, at.address)
 	if err == nil {
 		defer c.Close()
 		return &hosted{address: "unix://" + c.Socket}, nil

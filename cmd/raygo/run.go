@@ -71,7 +71,7 @@ func (b *building) run(ctx context.Context, s *shared, args, platforms []string)
 	if err := b.build(ctx, args[0], binary); err != nil {
 		return err
 	}
-	h, err := hostPeer(ctx, s.address, b.notes)
+	h, err := hostPeer(ctx, &s.place, b.notes)
 	if err != nil {
 		return err
 	}
