@@ -3,6 +3,7 @@ package gossip
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -36,6 +37,51 @@ type Advert struct {
 	HTTP        string                    `cbor:"12,keyasint,omitempty"`
 	Left        bool                      `cbor:"13,keyasint,omitempty"` // it has gone, of its own will
 	Sig         []byte                    `cbor:"15,keyasint,omitempty"` // of the rest, by its key
+
+	later map[uint64]cbor.RawMessage // fields of a later version: the signature is of them too
+}
+
+// fields are the advert without its own way of being encoded.
+type fields Advert
+
+// lastField is the highest key that this version knows; unused is one below it
+// that it does not.
+const lastField, unusedField = 15, 14
+
+// MarshalCBOR writes the advert with what a later version said in it, so that
+// peers hand on what they do not understand.
+func (a Advert) MarshalCBOR() ([]byte, error) {
+	b, err := encoding.Marshal(fields(a))
+	if err != nil || len(a.later) == 0 {
+		return b, err
+	}
+	all := map[uint64]cbor.RawMessage{}
+	if err := decoding.Unmarshal(b, &all); err != nil {
+		return nil, err
+	}
+	maps.Copy(all, a.later)
+	return encoding.Marshal(all)
+}
+
+// UnmarshalCBOR reads what MarshalCBOR of any version wrote, within bounds.
+func (a *Advert) UnmarshalCBOR(b []byte) error {
+	if len(b) > MaxAdvert {
+		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrAdvert, len(b), MaxAdvert)
+	}
+	var f fields
+	if err := decoding.Unmarshal(b, &f); err != nil {
+		return err
+	}
+	all := map[uint64]cbor.RawMessage{}
+	if err := decoding.Unmarshal(b, &all); err != nil {
+		return err
+	}
+	maps.DeleteFunc(all, func(key uint64, _ cbor.RawMessage) bool { return key <= lastField && key != unusedField })
+	*a = Advert(f)
+	if len(all) > 0 {
+		a.later = all
+	}
+	return nil
 }
 
 var (

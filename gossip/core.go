@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -167,9 +168,9 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 		}
 	case *Learnt:
 		c.learn(&e.Advert, "")
-	case *Tick:
+	case *Tick: // only then: what has arrived is heard before anybody is judged
+		c.advance(now)
 	}
-	c.advance(now)
 	for _, v := range c.det.said {
 		if v.health == Gone {
 			delete(c.links, v.peer)
@@ -207,6 +208,7 @@ func (c *Core) linkUp(now time.Time, e *LinkUp) {
 func (c *Core) learn(a *Advert, from string) {
 	news, err := c.view.Put(a)
 	switch {
+	case errors.Is(err, ErrFull): // whoever passed it on did right
 	case err != nil && from != "":
 		c.emit(&Bad{Peer: from, Err: err})
 	case news:

@@ -35,7 +35,7 @@ func (t Times) withDefaults() Times {
 const (
 	pingsARound = 64 // peers pinged in one period
 	askOthers   = 3  // peers asked about one that is suspected
-	vouchMost   = 2  // times in a row that others' word saves a peer we do not hear
+	vouchMost   = 2  // times its deadline that others' word saves a peer we do not hear
 )
 
 // Health is what the detector thinks of a peer.
@@ -55,7 +55,6 @@ type watched struct {
 	incarnation uint64
 	heard       time.Time
 	asked       time.Time // the first ping that has no answer; zero: none
-	vouched     int
 	health      Health
 	broken      bool
 	refused     bool // nothing listens where it was
@@ -122,7 +121,7 @@ func (d *Detector) Heard(now time.Time, peer string) {
 	if w == nil || w.broken {
 		return
 	}
-	w.heard, w.asked, w.vouched = now, time.Time{}, 0
+	w.heard, w.asked = now, time.Time{}
 	if w.health == Suspected {
 		w.health = Alive
 		d.said = append(d.said, verdict{peer: peer, incarnation: w.incarnation, health: Alive, reason: "it was heard"})
@@ -130,13 +129,12 @@ func (d *Detector) Heard(now time.Time, peer string) {
 }
 
 // Vouch says that another peer has heard from one lately: it lives, though not
-// for us, so its deadline is put off, a few times.
+// for us, so its deadline is put off, for a while.
 func (d *Detector) Vouch(now time.Time, peer string, incarnation uint64) {
 	w := d.peers[peer]
-	if w == nil || w.incarnation != incarnation || w.health != Suspected || w.vouched >= vouchMost {
+	if w == nil || w.incarnation != incarnation || w.health != Suspected || now.Sub(w.heard) > vouchMost*d.times.Dead {
 		return
 	}
-	w.vouched++
 	w.asked = now
 }
 

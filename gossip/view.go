@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -24,7 +25,15 @@ type View struct {
 	graves map[string]uint64 // peer → incarnation that is over
 	buried []string          // the order of graves, for their bound
 	turn   int               // of Digest
+
+	refused uint64 // adverts for which there was no room
 }
+
+// ErrFull is wrapped when MaxPeers are known and one more is told of.
+var ErrFull = errors.New("gossip: no room for another peer")
+
+// Refused counts the adverts for which there was no room.
+func (v *View) Refused() uint64 { return v.refused }
 
 type entry struct {
 	advert *Advert
@@ -48,12 +57,16 @@ func (v *View) Put(a *Advert) (news bool, err error) {
 	if e != nil && !a.newer(e.advert) || a.Incarnation <= v.graves[a.Peer] {
 		return false, nil
 	}
+	if n := len(a.Bytes()); n > MaxAdvert {
+		return false, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrAdvert, n, MaxAdvert)
+	}
 	if !v.verify(a.Peer, a.signed(), a.Sig) {
 		return false, fmt.Errorf("%w: peer %s has not signed it", ErrAdvert, a.Peer)
 	}
 	if e == nil {
 		if len(v.known) >= MaxPeers {
-			return false, fmt.Errorf("gossip: %d peers are known, at most %d may be", len(v.known), MaxPeers)
+			v.refused++
+			return false, fmt.Errorf("%w: %d peers are known", ErrFull, len(v.known))
 		}
 		e = v.add(a.Peer)
 	}

@@ -245,6 +245,9 @@ func TestFalseDeath(t *testing.T) {
 func BenchmarkBytes(b *testing.B) {
 	for _, n := range []int{10, 100, 1000} {
 		b.Run(fmt.Sprintf("peers=%d", n), func(b *testing.B) {
+			if n > 100 && testing.Short() {
+				b.Skip("it takes minutes")
+			}
 			for b.Loop() {
 				w := newWorld(b, n)
 				w.run(w.now.Add(60 * time.Second)) // everybody knows everybody
