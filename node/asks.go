@@ -168,7 +168,7 @@ func (m *mesh) asked(peer string, q *wire.Ask) {
 		a.serves[peer]++
 	}
 	a.mu.Unlock()
-	m.n.wg.Go(func() {
+	m.work.Go(func() {
 		if busy {
 			m.answer(m.n.ctx, peer, &wire.Answer{ID: q.ID, Failure: raygo.Fail(raygo.CodeQueueFull, "peer %s answers %d questions of this one already, its limit", m.n.id, maxPeerAsks)})
 			return
@@ -224,6 +224,8 @@ func (m *mesh) reply(ctx context.Context, peer string, q *wire.Ask) ([]byte, err
 			return nil, err
 		}
 		return wire.Encoded(a), nil
+	case wire.OpClock:
+		return wire.Encoded(&wire.ClockAnswer{Now: time.Now().UnixNano()}), nil
 	case wire.OpSole:
 		m.n.mu.Lock()
 		defer m.n.mu.Unlock()

@@ -55,6 +55,7 @@ func (h *linkHandler) Up(peer string, hello link.Hello) {
 		return
 	}
 	m.n.linkUp(peer, up)
+	m.work.Go(func() { m.compareClocks(peer) })
 }
 
 // Down takes the end of a link.

@@ -52,6 +52,7 @@ type mesh struct {
 	asks    *asks
 	who     *whoIsThere
 	drops   chan drop
+	work    sync.WaitGroup     // answers to other peers, and what else a link gives rise to
 	near    chan peer.AddrInfo // found on the local network
 
 	provided provided
@@ -154,6 +155,7 @@ func (m *mesh) run(ctx context.Context) error {
 	case err = <-errs:
 	}
 	wg.Wait()
+	m.work.Wait() // nothing begins any more: the links have ended
 	err = errors.Join(err, m.known.save())
 	done := make(chan error, 1)
 	go func() { done <- errors.Join(m.dht.Close(), m.host.Close()) }()

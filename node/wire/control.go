@@ -18,6 +18,7 @@ const (
 	OpQuery   Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
 	OpProgram               // Body is a ProgramAsk; answered by a ProgramAnswer
 	OpSole                  // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
+	OpClock                 // Body is empty; answered by a ClockAnswer
 )
 
 // Ask is a question. The answer comes within Wait milliseconds, or nobody wants
@@ -47,6 +48,11 @@ type ProgramAsk struct {
 type ProgramAnswer struct {
 	CID  string `cbor:"1,keyasint"`
 	Size uint64 `cbor:"2,keyasint"`
+}
+
+// ClockAnswer is what time it is at a peer, in Unix nanoseconds.
+type ClockAnswer struct {
+	Now int64 `cbor:"1,keyasint"`
 }
 
 // SoleAnswer counts the objects that are needed and that only the asker has.
