@@ -95,6 +95,8 @@ func (c *Core) peerDown(e *PeerDown) {
 	for _, j := range c.sortedJobs() {
 		if j.owner == p {
 			c.endJob(j, fmt.Sprintf("its owner, peer %s, is gone: %s", p.id, e.Reason))
+		} else if p.opened[j.id] && !p.draining && !j.ended {
+			c.warn(j, fmt.Sprintf("peer %s, which ran tasks of this job, is gone (%s): what it had runs again elsewhere", p.id, e.Reason))
 		}
 	}
 	for _, cl := range c.sortedClasses() {

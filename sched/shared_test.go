@@ -172,7 +172,7 @@ func TestPeerDies(t *testing.T) {
 	t.Log(again, "ran again;", tw.counts(), tw.sent)
 }
 
-// behaviour 119
+// behaviours 119, 128
 func TestLostChain(t *testing.T) {
 	tw := newTown(t, 3, 2)
 	a, b := tw.sites[0].start(), tw.sites[1]

@@ -56,6 +56,7 @@ type site struct {
 	credits map[raygo.TaskID]uint32
 	resumes map[raygo.TaskID]func()
 	queues  map[WorkerID][]*Execute
+	warns   []string
 	fetched int
 	alarm   time.Time
 	ran     int
@@ -225,6 +226,8 @@ func (s *site) carry(e Effect) {
 		s.streams[e.Task] = e
 	case *Credit:
 		s.credits[e.Task] = e.N
+	case *Warn:
+		s.warns = append(s.warns, e.Text)
 	case *Resume:
 		s.resume(e)
 	case *Recall:

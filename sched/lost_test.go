@@ -1,0 +1,121 @@
+package sched
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// behaviour 124
+func TestSlowRebuildIsWaitedFor(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	k := &kind{run: time.Millisecond, big: 1 << 20}
+	x := a.submit(a.define("f", k, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true}))))
+	tw.run(time.Second)
+	k.run = 5 * time.Minute
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	a.want(x)
+	tw.run(4 * time.Minute)
+	if v := a.values[x]; v.Kind != None {
+		t.Fatalf("while it is made again: %+v", v)
+	}
+	tw.run(2 * time.Minute)
+	a.all([]raygo.ObjectID{x})
+}
+
+// behaviour 121
+func TestLostPut(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	var put raygo.ObjectID
+	there := a.define("putter", &kind{do: func(s *site, e *Execute) {
+		s.seq++
+		put = raygo.NewTaskID(a.job, s.procs[e.Worker], 1000+s.seq).Object(0)
+		s.store[put] = true
+		s.step(&Put{Object: put, Proc: s.procs[e.Worker], Value: Value{Kind: Stored, Size: 1 << 20, Store: put}})
+		s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Outcomes: []Outcome{{Value: Value{Kind: Inline, Bytes: []byte{1}}, Nested: []raygo.ObjectID{put}}}})
+	}}, onPeer(b))
+	outer := a.submit(there)
+	tw.run(time.Second)
+	a.step(&Borrow{Proc: a.driver, Objects: []raygo.ObjectID{put}})
+	use := a.define("use", &kind{run: time.Millisecond}, opts())
+	made := a.submit(use, put)
+	tw.run(time.Second)
+	a.all([]raygo.ObjectID{outer, made})
+	for _, s := range tw.sites { // no copy but the first
+		if s != b {
+			delete(s.store, put)
+			s.step(&Evicted{Object: put})
+		}
+	}
+	tw.run(time.Second)
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	late := a.submit(use, put)
+	a.want(put)
+	tw.run(2 * time.Second)
+	for _, id := range []raygo.ObjectID{put, late} {
+		if v := a.values[id]; v.Kind != Failed || v.Code != raygo.CodeObjectLost {
+			t.Fatalf("%+v", v)
+		}
+	}
+	a.all([]raygo.ObjectID{made})
+}
+
+// behaviour 125
+func TestLineageHasALimit(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	cl := a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true})))
+	args := make([]byte, 1<<20)
+	var ids []raygo.ObjectID
+	for range lineageBytes>>20 + 10 {
+		a.seq++
+		id := raygo.NewTaskID(a.job, a.driver, a.seq)
+		a.step(&Submit{Task: id, Class: cl, Proc: a.driver, Args: args})
+		ids = append(ids, id.Object(0))
+	}
+	tw.run(10 * time.Second)
+	a.all(ids)
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	a.want(ids...)
+	tw.run(10 * time.Second)
+	refused := 0
+	for _, id := range ids {
+		switch v := a.values[id]; {
+		case v.Kind == Stored:
+		case v.Kind == Failed && v.Code == raygo.CodeObjectLost && strings.Contains(v.Failure.Message, "limit"):
+			refused++
+		default:
+			t.Fatalf("%+v", v)
+		}
+	}
+	if refused != 10 {
+		t.Fatalf("%d objects were refused for the limit of lineage", refused)
+	}
+}
+
+// behaviour 109
+func TestWarningOfADeath(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].start()
+	cl := a.define("f", &kind{run: time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	for range 8 {
+		a.submit(cl)
+	}
+	tw.run(500 * time.Millisecond)
+	tw.sites[2].step(&Drain{})
+	tw.run(100 * time.Millisecond)
+	a.warns = nil
+	tw.kill(tw.sites[1])
+	tw.kill(tw.sites[2])
+	tw.run(5 * time.Second)
+	if len(a.warns) != 1 || !strings.Contains(a.warns[0], "p1") {
+		t.Fatalf("of a dead peer and one that left: %q", a.warns)
+	}
+}
