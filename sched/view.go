@@ -261,6 +261,7 @@ func (c *Core) infeasible(cl *class) string {
 // Counts are the core's totals.
 type Counts struct {
 	Unfinished, Ready, Running, OOMKills int
+	Away                                 int // tasks of ours that other peers have
 }
 
 // Counts returns the totals.
@@ -268,6 +269,9 @@ func (c *Core) Counts() Counts {
 	n := Counts{Unfinished: c.tasks, OOMKills: c.oomKills}
 	for _, cl := range c.ready {
 		n.Ready += cl.queue.n
+	}
+	for _, p := range c.peerOrder {
+		n.Away += len(p.running)
 	}
 	for _, w := range c.order {
 		if w.state == busy || w.state == blockedState {

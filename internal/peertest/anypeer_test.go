@@ -13,6 +13,7 @@ import (
 
 // Whatever peer is asked, it answers for all and says how many answered.
 func TestAnyPeerAnswersForAll(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	ids := c.IDs()
 	ctx := c.Peer(0).Driver(raygo.JobName("asked"))
@@ -64,6 +65,7 @@ func TestAnyPeerAnswersForAll(t *testing.T) {
 
 // QUIC is chosen by configuration.
 func TestQUIC(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, 2, peertest.Options{Args: []string{"--quic", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1"}})
 	if addr := c.Peer(0).Ready.Addrs[0]; !strings.Contains(addr, "/quic-v1/") {
 		t.Errorf("it listens at %s", addr)

@@ -12,6 +12,7 @@ import (
 // A bridge offers nothing and listens nowhere: the tasks of its programs run on
 // the peers of the cluster that it is told of one of.
 func TestBridge(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	bridge := c.Bridge()
 	ctx := bridge.Driver()

@@ -26,6 +26,7 @@ func running(t *testing.T, c *peertest.Processes, peer string, n int) {
 // What ran on a peer that is killed runs again elsewhere; the peer is named dead
 // soon, and is one of the cluster again when it comes back.
 func TestKilledPeer(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	ids := c.IDs()
 	ctx := c.Peer(0).Driver()
@@ -66,6 +67,7 @@ func TestKilledPeer(t *testing.T) {
 
 // The peer that all others were told of may go and come back too.
 func TestKilledBootstrapPeer(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	ids := c.IDs()
 	c.Peer(0).Kill()
@@ -83,6 +85,7 @@ func TestKilledBootstrapPeer(t *testing.T) {
 // A peer that stands still is taken for dead; when it goes on it is a member
 // again, and what it did meanwhile changes nothing.
 func TestPausedPeer(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	ids := c.IDs()
 	ctx := c.Peer(0).Driver()
@@ -107,6 +110,7 @@ func TestPausedPeer(t *testing.T) {
 // A peer that drains hands back what it has not begun, lets the rest end, and
 // leaves its objects to others.
 func TestDrainingPeer(t *testing.T) {
+	t.Parallel()
 	c := peertest.Cluster(t, clusterSize)
 	ids := c.IDs()
 	ctx := c.Peer(0).Driver()
@@ -128,5 +132,26 @@ func TestDrainingPeer(t *testing.T) {
 	}
 	if _, err := raygo.Get(ctx, whereAmI.Options(on(ids[1])).Remote(ctx)); !errors.Is(err, raygo.ErrUnschedulable) {
 		t.Errorf("a task for the peer that left: %v", err)
+	}
+}
+
+// A peer that drains waits for what its own programs have running elsewhere.
+func TestDrainingOwner(t *testing.T) {
+	t.Parallel()
+	c := peertest.Cluster(t, 2)
+	ctx := c.Peer(0).Driver()
+	ref := rest.Options(on(c.IDs()[1])).Remote(ctx, time.Second)
+	running(t, c, c.IDs()[1], 1)
+	done := make(chan error, 1)
+	go func() {
+		got, err := raygo.Get(ctx, ref)
+		if err == nil && got != c.IDs()[1] {
+			err = errors.New("it ran on " + got)
+		}
+		done <- err
+	}()
+	c.Peer(0).Drain()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

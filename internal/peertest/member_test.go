@@ -14,6 +14,7 @@ import (
 // A machine with the cluster's key admits itself, another joins with an invite,
 // which works once; who is in no cluster or another reaches nobody.
 func TestInvite(t *testing.T) {
+	t.Parallel()
 	key := filepath.Join(t.TempDir(), "cluster.key")
 	if _, _, err := node.CreateCluster(key); err != nil {
 		t.Fatal(err)
