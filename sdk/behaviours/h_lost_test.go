@@ -131,7 +131,7 @@ func TestAPausedPeerComesBack(t *testing.T) {
 func TestADagWhilePeersDieAndComeBack(t *testing.T) {
 	c := peertest.Cluster(t, 4, peertest.Options{CPUs: 1})
 	ctx := soon(c.Peer(0).Driver(), t, 3*time.Minute)
-	const width, layers = 40, 12
+	const width, layers = 100, 100 // 10,000 tasks
 	layer := make([]raygo.Ref[int], width)
 	for i := range layer {
 		layer[i] = addAll.Remote(ctx, nil)
@@ -143,8 +143,11 @@ func TestADagWhilePeersDieAndComeBack(t *testing.T) {
 			next[i] = addAll.RemoteArgs(ctx, raygo.All([]raygo.Ref[int]{layer[i], layer[(i+1)%width]}))
 		}
 		layer, want = next, 2*want+1
-		if l%4 == 0 {
-			p := c.Peer(1 + l/4)
+		if l%25 == 0 { // each of the others once, while tasks run
+			if _, _, err := raygo.Wait(ctx, next, 1); err != nil {
+				t.Fatal(err)
+			}
+			p := c.Peer(l / 25)
 			p.Kill()
 			p.Start()
 		}
