@@ -59,7 +59,7 @@ func account(ctx context.Context, address string, before map[pair]int64, res *de
 	at := map[string]*demo.Share{}
 	share := func(peer string) *demo.Share {
 		if at[peer] == nil {
-			at[peer] = &demo.Share{Peer: peer, Driver: peer == res.Peer}
+			at[peer] = &demo.Share{Peer: peer, Driver: peer == res.Peer, Bridge: !slices.Contains(peers, peer)}
 		}
 		return at[peer]
 	}

@@ -48,7 +48,7 @@ func TestTargets(t *testing.T) {
 func TestNames(t *testing.T) {
 	seen := map[string]bool{}
 	plain := regexp.MustCompile(`^[a-z0-9_A-Z]+$`)
-	for _, w := range workloads() {
+	for _, w := range append(workloads(), clusterWorkloads(8, &Options{})...) {
 		if seen[w.name] || !plain.MatchString(w.name) {
 			t.Errorf("name %q: given twice or not plain", w.name)
 		}

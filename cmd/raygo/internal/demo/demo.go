@@ -47,6 +47,7 @@ type Result struct {
 type Share struct {
 	Peer    string    `json:"peer_id" yaml:"peer_id"`
 	Driver  bool      `json:"driver" yaml:"driver"` // the driver is attached to it
+	Bridge  bool      `json:"bridge" yaml:"bridge"` // it offers nothing and ends with the command
 	Tasks   int       `json:"tasks" yaml:"tasks"`
 	PIDs    []int     `json:"worker_pids" yaml:"worker_pids"`
 	Fetched []Fetched `json:"fetched" yaml:"fetched"`

@@ -35,7 +35,11 @@ func (r *Result) Print(w io.Writer) {
 // print says what ran on a peer, and in which processes.
 func (s *Share) print(w io.Writer, number int) {
 	where := ""
-	if s.Driver {
+	switch {
+	case s.Bridge:
+		fmt.Fprintf(w, "  peer %d, %s: the bridge of this command, which runs none\n", number, s.Peer)
+		return
+	case s.Driver:
 		where = ", which the driver is attached to"
 	}
 	pids := "no worker"

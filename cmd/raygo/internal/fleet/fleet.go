@@ -137,6 +137,10 @@ func (f *Fleet) Peers() []*Peer {
 	return append([]*Peer{}, f.peers...)
 }
 
+// Dir is the XDG_RUNTIME_DIR of the peers: who shares it is the user that they
+// are of.
+func (f *Fleet) Dir() string { return f.dir }
+
 // Meet waits until every peer sees all.
 func (f *Fleet) Meet(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, meetTime)

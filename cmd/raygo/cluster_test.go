@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+// peersElsewhere are processes that this test is no part of, reached by the
+// multiaddr of the first alone.
+func peersElsewhere(t *testing.T, n int) *fleet.Fleet {
+	t.Helper()
+	home(t)
+	f, err := fleet.Start(t.Context(), fleet.Options{Peers: n, CPUs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Setenv("XDG_RUNTIME_DIR", f.Dir()) // the key of this user's peers is there
+	return f
+}
+
+func TestCommandsThroughABridge(t *testing.T) {
+	f := peersElsewhere(t, 2)
+	first, second := f.Peers()[0], f.Peers()[1]
+	t.Setenv("RAYGO_ADDRESS", first.Addrs[0])
+
+	code, out, errOut := try(t, "list", "nodes", "--format", "json")
+	var nodes ipc.Rows[struct {
+		PeerID string   `json:"peer_id"`
+		Reach  string   `json:"reachability"`
+		Addrs  []string `json:"addrs"`
+	}]
+	if err := json.Unmarshal([]byte(out), &nodes); code != exitDone || err != nil {
+		t.Fatalf("exit code %d, %v: %s", code, err, errOut)
+	}
+	if nodes.Total != 2 || !strings.Contains(out, `"asked": 2`) || !strings.Contains(out, `"answered": 2`) {
+		t.Errorf("the bridge is counted among the peers:\n%s", out)
+	}
+	for _, r := range nodes.Rows {
+		if r.Reach != "local" || len(r.Addrs) == 0 {
+			t.Errorf("peer %s is %q at %v", r.PeerID, r.Reach, r.Addrs)
+		}
+	}
+	c := raygoRun(t, "input", "word")
+	if b, err := c.Output(); err != nil || string(b) != "9 bytes\n" {
+		t.Errorf("raygo run: %v: %s", err, b)
+	}
+	code, out, errOut = try(t, "status", "--address", second.Addrs[0])
+	if code != exitDone || !strings.Contains(out, "2 alive (2 of 2 peers answered)") || !strings.Contains(out, "/ip4/127.0.0.1/tcp/") {
+		t.Errorf("exit code %d: %s%s", code, out, errOut)
+	}
+	r := demoJSON(t, goSource(t, 3))
+	if len(r.Peers) != 3 || r.Totals.Files != 3 {
+		t.Errorf("the demo on peers elsewhere: %+v", r)
+	}
+	for _, p := range r.Peers {
+		if p.Driver != p.Bridge || p.Bridge && p.Tasks > 0 {
+			t.Errorf("driver, bridge and tasks: %+v", p)
+		}
+	}
+}
