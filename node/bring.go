@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -193,11 +194,32 @@ func (n *Node) bringAll(ctx context.Context, sources []sched.Source, failed *sch
 func (n *Node) copyHere(e *sched.CopyHere) {
 	src := e.Source
 	n.wg.Go(func() {
-		if err := n.bring(n.ctx, &src, swarm.ForCopy, false); err != nil && n.ctx.Err() == nil {
-			n.log.Warn("keep a copy of an object", "object", src.Object, "holders", src.Holders, "err", err)
+		wait := copyRetry
+		for try := 1; ; try++ {
+			err := n.bring(n.ctx, &src, swarm.ForCopy, false)
+			if err == nil || n.ctx.Err() != nil {
+				return
+			}
+			n.log.Warn("keep a copy of an object", "object", src.Object, "holders", src.Holders, "try", try, "err", err)
+			if try == copyTries {
+				return
+			}
+			select {
+			case <-time.After(wait):
+				wait *= 2
+			case <-n.ctx.Done():
+				return
+			}
 		}
 	})
 }
+
+// A copy is tried so often, with pauses that double: a peer that leaves waits
+// for it.
+const (
+	copyTries = 6
+	copyRetry = 250 * time.Millisecond
+)
 
 // evicted tells the core of copies that the store dropped.
 func (n *Node) evicted(ids []raygo.ObjectID) {
