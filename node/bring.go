@@ -62,11 +62,17 @@ func lost(err error) bool {
 	return false
 }
 
+// notHere reports whether an object is to be brought, or on its way already: who
+// brings it then waits with those that do.
+func notHere(err error) bool {
+	return errors.Is(err, objects.ErrNotFound) || errors.Is(err, objects.ErrNotSealed)
+}
+
 // pinHere pins a stored object, bringing it if it is not here. src may be nil.
 func (n *Node) pinHere(ctx context.Context, id raygo.ObjectID, src *sched.Source) (objects.Extent, error) {
 	ids := []raygo.ObjectID{id}
 	xs, err := n.store.Pin(ctx, ids)
-	if errors.Is(err, objects.ErrNotFound) && src != nil {
+	if notHere(err) && src != nil {
 		if err = n.bring(ctx, src, swarm.ForGet, true); err == nil {
 			xs, err = n.store.Pin(ctx, ids)
 			n.store.Unpin(ids...)
@@ -153,7 +159,7 @@ func (n *Node) bringArgs(ctx context.Context, e *sched.Fetch) ([]objects.Extent,
 		if err == nil {
 			return xs, nil
 		}
-		if !errors.Is(err, objects.ErrNotFound) || len(e.Sources) == 0 || try > bringTries {
+		if !notHere(err) || len(e.Sources) == 0 || try > bringTries {
 			failed.Failure = storeFailure("bring an argument of", raygo.ObjectID{}, err)
 			return nil, failed
 		}
@@ -170,7 +176,7 @@ func (n *Node) bringAll(ctx context.Context, sources []sched.Source, failed *sch
 	var wg sync.WaitGroup
 	for i := range sources {
 		src := &sources[i]
-		if _, ok := n.store.Info(src.Object); ok {
+		if info, ok := n.store.Info(src.Object); ok && info.State != objects.Writing {
 			continue
 		}
 		wg.Go(func() {

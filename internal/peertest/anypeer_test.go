@@ -1,6 +1,7 @@
 package peertest_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -60,6 +61,28 @@ func TestAnyPeerAnswersForAll(t *testing.T) {
 	total, err2 := raygo.ClusterResources(ctx)
 	if err != nil || err2 != nil || len(nodes) != 3 || total["CPU"] != 3 {
 		t.Errorf("nodes %+v, resources %v: %v, %v", nodes, total, err, err2)
+	}
+}
+
+// Tasks that need the same large value at the same time bring it once, and wait
+// for each other's.
+func TestSharedArgument(t *testing.T) {
+	t.Parallel()
+	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 4})
+	ctx := c.Peer(0).Driver()
+	for round := range 5 {
+		blob, err := raygo.Put(ctx, bytes.Repeat([]byte{byte(round + 1)}, 24<<20))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var refs []raygo.Ref[int]
+		for range 8 {
+			refs = append(refs, sizeOf.Options(on(c.IDs()[1]), raygo.MaxRetries(0)).RemoteArgs(ctx, blob))
+		}
+		got, err := raygo.GetAll(ctx, refs)
+		if err != nil || got[7] != (round+1)*24<<20 {
+			t.Fatalf("round %d: %v, %v", round, got, err)
+		}
 	}
 }
 
