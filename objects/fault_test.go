@@ -77,7 +77,7 @@ func TestBrokenStorage(t *testing.T) {
 		b[0] ^= 1
 		return nil
 	}
-	s := runStore(t, Config{Limit: 2 * mib, PutWait: 100 * time.Millisecond, storage: disk, Logger: slog.New(slog.DiscardHandler)})
+	s := runStore(t, Config{Limit: 2 * mib, PutWait: time.Second, storage: disk, Logger: slog.New(slog.DiscardHandler)})
 	openJob(t, s, 1)
 	put(t, s, object(1, 1), content(1, 2*mib))
 	put(t, s, object(1, 2), content(2, mib))
