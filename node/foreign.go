@@ -138,6 +138,7 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 	name := c.String()
 	path := filepath.Join(n.dir.programs(), name)
 	if prog, err := launch.OpenFile(path); err == nil {
+		n.usedProgram(name)
 		return prog, name, nil
 	}
 	_, err = n.mesh.swarm.Fetch(ctx, swarm.Want{
@@ -150,6 +151,7 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 	}
 	prog, err := launch.OpenFile(path)
 	if err == nil {
+		n.usedProgram(name)
 		if err := n.mesh.dht.Provide(c); err != nil {
 			n.log.Debug("announce a program", "cid", c, "err", err)
 		}

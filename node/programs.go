@@ -27,6 +27,7 @@ func (n *Node) keepProgram(j *job) {
 		switch {
 		case err == nil:
 			j.cid.Store(&id)
+			n.usedProgram(id)
 		case n.ctx.Err() == nil:
 			n.log.Warn("keep the program for replay", "err", err)
 		}
