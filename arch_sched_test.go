@@ -33,6 +33,7 @@ var anyOrder = map[string]string{
 	"Check":       "the check of the laws: whichever broken law is named first, the test has failed",
 	"checkRefs":   "the same",
 	"checkLedger": "the same",
+	"hasSince":    "it reports whether one of them is so",
 	"hasFor":      "it reports whether all of them fit",
 	"Tasks":       "a query for lists, which sort; it changes nothing and makes no effects",
 	"Objects":     "the same",

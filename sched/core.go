@@ -86,6 +86,8 @@ type Core struct {
 	openSeats  []*class // with offers that may be of no use
 	aheads     []*class // with tasks sent ahead to other peers
 	rounds     uint64
+	rolls      uint64
+	rollTimed  bool
 	offers     float64       // slots that a peer which is asked offers, usually
 	answerTime time.Duration // that bids usually take
 	slowestRTT time.Duration // of any peer so far

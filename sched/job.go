@@ -149,6 +149,7 @@ const (
 	timerReturn                   // assigned tasks have waited long
 	timerRound                    // bids are no longer waited for
 	timerSeek                     // calls for bids have run out
+	timerRoll                     // a roll call is due
 )
 
 // timerHeap is a binary heap by time.
@@ -250,6 +251,8 @@ func (c *Core) fire() {
 		case timerIdle:
 			c.reap(tm.work)
 		case timerStarve:
+		case timerRoll:
+			c.rollDue()
 		default:
 			c.fireClass(&tm)
 		}

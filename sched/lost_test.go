@@ -119,3 +119,35 @@ func TestWarningOfADeath(t *testing.T) {
 		t.Fatalf("of a dead peer and one that left: %q", a.warns)
 	}
 }
+
+// A peer that takes a task and says nothing of it does not hang it.
+func TestTasksThatAPeerLoses(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, liar := tw.sites[0].start(), tw.sites[1]
+	liar.loses = true
+	cl := a.define("f", &kind{run: 100 * time.Millisecond}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 12 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(2 * time.Minute)
+	a.all(ids)
+	for id, n := range tw.runs {
+		if n != 1 {
+			t.Fatalf("task %s ran %d times", id, n)
+		}
+	}
+}
+
+// What only takes long is not taken for lost.
+func TestLongTasksAreNotLost(t *testing.T) {
+	tw := newTown(t, 2, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	cl := a.define("f", &kind{run: 10 * time.Minute}, onPeer(b))
+	ids := []raygo.ObjectID{a.submit(cl), a.submit(cl), a.submit(cl)}
+	tw.run(time.Hour)
+	a.all(ids)
+	if b.ran != 3 {
+		t.Fatalf("3 tasks ran %d times", b.ran)
+	}
+}

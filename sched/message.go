@@ -215,6 +215,19 @@ type CopyObject struct {
 // what only it holds is to be copied elsewhere.
 type Leaving struct{}
 
+// RollCall asks which of the sender's tasks a peer has; Present answers.
+type RollCall struct {
+	Number uint64 `cbor:"1,keyasint"`
+}
+
+// Present names the tasks that a peer has of another.
+type Present struct {
+	Number uint64         `cbor:"1,keyasint"`
+	Tasks  []raygo.TaskID `cbor:"2,keyasint,omitempty"`
+}
+
+func (*RollCall) message()    {}
+func (*Present) message()     {}
 func (*JobOpen) message()     {}
 func (*JobOver) message()     {}
 func (*ClassOf) message()     {}

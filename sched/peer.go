@@ -19,6 +19,7 @@ type peer struct {
 	labels   map[string]string
 	platform string
 	draining bool
+	useless  bool // it took tasks and lost them: it gets no more
 	down     bool
 
 	rtt        time.Duration
@@ -30,6 +31,10 @@ type peer struct {
 	opened  map[raygo.JobID]bool        // jobs of ours that it was told of
 	defined map[ClassID]bool            // classes it was told of, under our number
 	theirs  map[ClassID]*class          // classes it told of, under its number
+
+	roll   uint64 // the roll call that it has to answer; 0: none
+	rollAt time.Time
+	rolled uint64 // its own that is to be answered at the end of the step
 
 	results []TaskResult
 	stands  []*class
@@ -193,6 +198,9 @@ func (c *Core) flush() {
 			p.results, p.stands = nil, p.stands[:0]
 			c.send(p, d)
 		}
+		if p.rolled != 0 {
+			c.send(p, c.present(p))
+		}
 		if len(p.frees) > 0 {
 			c.send(p, &FreeObjects{Objects: p.frees})
 			p.frees = nil
@@ -266,6 +274,10 @@ func (c *Core) receivedRare(p *peer, msg Message) {
 		c.emit(&CopyHere{Source: m.Source})
 	case *Leaving:
 		c.leaving(p)
+	case *RollCall:
+		c.rollCalled(p, m)
+	case *Present:
+		c.presentAt(p, m)
 	}
 }
 

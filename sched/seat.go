@@ -47,7 +47,7 @@ func (c *Core) feasible(cl *class) []*peer {
 	cl.lookedAt = c.topology
 	cl.peers = cl.peers[:0]
 	for _, p := range c.peerOrder {
-		if !p.draining && c.suits(cl, p) {
+		if !p.draining && !p.useless && c.suits(cl, p) {
 			cl.peers = append(cl.peers, p)
 		}
 	}

@@ -57,6 +57,7 @@ type site struct {
 	resumes map[raygo.TaskID]func()
 	queues  map[WorkerID][]*Execute
 	warns   []string
+	loses   bool // every task that it is given
 	fetched int
 	alarm   time.Time
 	ran     int
@@ -192,6 +193,9 @@ func (s *site) carry(e Effect) {
 			tw.onSend(e.Msg)
 		}
 		tw.after(tw.lag, func() {
+			if _, task := e.Msg.(*Assign); task && tw.byID[e.To].loses {
+				return
+			}
 			if o := tw.site(e.To); o != nil && !s.dead {
 				o.step(&Received{From: s.id, Msg: e.Msg})
 			}

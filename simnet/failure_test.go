@@ -287,7 +287,7 @@ func TestLiarsHarmNothing(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			peers := machines(6, 3)
 			peers[2].Lie = world.Lie{Garbage: 0.3}
-			peers[3].Lie = world.Lie{Refuse: 1}
+			peers[3].Lie = world.Lie{Refuse: 0.5, Lose: 0.5}
 			peers[4].Lie = world.Lie{Garbage: 0.3, Refuse: 0.5}
 			g := program(class(retries(-1)), class(strategy(raygo.StrategySpread), retries(-1)))
 			for i := range 200 {

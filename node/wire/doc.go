@@ -68,6 +68,8 @@ const (
 	KindFreeObjects
 	KindCopyObject
 	KindLeaving
+	KindRollCall
+	KindPresent
 
 	KindPart   Kind = 64 // a piece of a message that is too long for a frame
 	KindLog    Kind = 65 // Log

@@ -59,6 +59,10 @@ func kindOfRare(m sched.Message) Kind {
 		return KindCopyObject
 	case *sched.Leaving:
 		return KindLeaving
+	case *sched.RollCall:
+		return KindRollCall
+	case *sched.Present:
+		return KindPresent
 	}
 	return 0
 }
@@ -89,6 +93,8 @@ func fresh(k Kind) sched.Message {
 		KindFreeObjects: func() sched.Message { return new(sched.FreeObjects) },
 		KindCopyObject:  func() sched.Message { return new(sched.CopyObject) },
 		KindLeaving:     func() sched.Message { return new(sched.Leaving) },
+		KindRollCall:    func() sched.Message { return new(sched.RollCall) },
+		KindPresent:     func() sched.Message { return new(sched.Present) },
 	}
 	if int(k) >= len(makers) || makers[k] == nil {
 		return nil

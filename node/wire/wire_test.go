@@ -66,6 +66,8 @@ func samples() map[Kind]any {
 		KindFreeObjects: &sched.FreeObjects{Objects: []raygo.ObjectID{obj, obj}},
 		KindCopyObject:  &sched.CopyObject{Source: source},
 		KindLeaving:     &sched.Leaving{},
+		KindRollCall:    &sched.RollCall{Number: 3},
+		KindPresent:     &sched.Present{Number: 3, Tasks: []raygo.TaskID{task}},
 		KindLog:         &Log{Job: job, Body: []byte("lines")},
 		KindAsk:         &Ask{ID: 7, Op: OpQuery, Wait: 1500, Body: []byte("query")},
 		KindAnswer:      &Answer{ID: 7, Body: []byte("rows"), Failure: failure, More: true},
@@ -123,7 +125,7 @@ func TestGoldenBytes(t *testing.T) {
 
 func TestEveryMessageHasAKind(t *testing.T) {
 	seen := samples()
-	for k := KindJobOpen; k <= KindLeaving; k++ {
+	for k := KindJobOpen; k <= KindPresent; k++ {
 		m := fresh(k)
 		if m == nil || kindOf(m) != k || seen[k] == nil {
 			t.Errorf("kind %d: made %T, of kind %d, sample %T", k, m, kindOf(m), seen[k])
