@@ -67,7 +67,7 @@ func connectTo(ctx context.Context, address string) (*ipc.Conn, func() error, er
 	if !strings.HasPrefix(address, "/") || !strings.Contains(address, "/p2p/") {
 		return nil, nil, fmt.Errorf("address %q: want unix:///path/to/socket, or a multiaddr such as /ip4/192.0.2.1/tcp/4001/p2p/12D3…", address)
 	}
-	socket, stop, err := startPeer(ctx, "--bridge", address)
+	socket, stop, err := startPeer(ctx, "--private", "--bridge", address)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -63,6 +63,10 @@ type Config struct {
 	ClusterKeyFile string
 	// Join is an invite to a cluster, kept in DataDir as a membership.
 	Join string
+	// QUIC listens and dials by QUIC, too. Relay has the peer be reached through
+	// others and relay for them; HolePunch makes direct connections between peers
+	// behind NAT; MDNS finds peers of the cluster on the local network.
+	QUIC, Relay, HolePunch, MDNS bool
 	// Logger takes the peer's log. Default: discard.
 	Logger *slog.Logger
 }
@@ -71,6 +75,7 @@ type Config struct {
 func (c Config) node() node.Config {
 	n := node.Config{
 		Listen: c.Listen, Announce: c.Announce, Bootstrap: c.Bootstrap, ClusterKeyFile: c.ClusterKeyFile, Join: c.Join,
+		QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch, MDNS: c.MDNS,
 		DataDir: c.DataDir, Socket: c.Socket, Private: c.DataDir == "",
 		CPUs: c.NumCPUs, GPUs: c.NumGPUs, Memory: c.Memory, Resources: c.Resources, Labels: c.Labels,
 		ObjectStoreMemory: c.ObjectStoreMemory, SpillDir: c.SpillDir, HTTP: c.HTTP,

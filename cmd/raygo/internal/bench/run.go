@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"runtime"
 	"time"
+
+	raygo "github.com/raygo/raygo/sdk"
 )
 
 // Options say what to measure.
@@ -44,6 +46,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if o.Quick {
 			o.Runs = quickRuns
 		}
+	}
+	// What is measured is what hints advise against.
+	if err := os.Setenv(raygo.HintsEnv, "off"); err != nil {
+		return nil, err
 	}
 	st := &stage{quick: o.Quick, profile: o.Profile}
 	defer st.close()

@@ -214,7 +214,7 @@ func storeShare(n int) int64 {
 	if unix.Sysinfo(&si) != nil {
 		return leastStore
 	}
-	return max(leastStore, int64(uint64(si.Totalram)*uint64(si.Unit)*3/10)/int64(n))
+	return max(leastStore, int64(si.Totalram*uint64(si.Unit)*3/10)/int64(n))
 }
 
 // place is a file or folder of one peer.
