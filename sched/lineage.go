@@ -289,7 +289,7 @@ func (c *Core) restart(t *task, o *object) {
 // reports whether the item was wanted.
 func (c *Core) refill(t *task, out Outcome) bool {
 	o := t.job.objects.get(t.id.Object(out.Index))
-	if o == nil || o.value.Kind != None {
+	if o == nil || o.value.Kind != None && !o.lost() {
 		return false
 	}
 	o.value = sound(out.Value)

@@ -151,3 +151,40 @@ func TestLongTasksAreNotLost(t *testing.T) {
 		t.Fatalf("3 tasks ran %d times", b.ran)
 	}
 }
+
+// behaviour 203: items that are found to be lost one after the other while their
+// generator, which had not ended, is tried again.
+func TestItemsLostOneByOne(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	soft := opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true}))
+	made := generate(6, time.Millisecond)
+	cl := a.define("gen", &kind{do: func(s *site, e *Execute) {
+		if s == b { // all items, and no end
+			for i := range uint32(6) {
+				item := e.Task.Object(i)
+				s.store[item] = true
+				s.step(&Yield{Worker: e.Worker, Task: e.Task, Award: e.Award, Outcome: Outcome{Index: i, Value: Value{Kind: Stored, Size: 1 << 20, Store: item}}})
+			}
+			return
+		}
+		made(s, e)
+	}}, generator(soft))
+	id := a.submit(cl).Task()
+	var refs []raygo.ObjectID
+	for i := range uint32(6) {
+		refs = append(refs, id.Object(i))
+	}
+	a.step(&Borrow{Proc: a.driver, Objects: refs})
+	tw.run(200 * time.Millisecond)
+	if st := a.streams[id]; st == nil || st.Produced != 6 || st.Ended {
+		t.Fatalf("before the death: %+v", st)
+	}
+	tw.kill(b)
+	for _, ref := range refs {
+		a.want(ref)
+		tw.run(300 * time.Millisecond)
+	}
+	tw.run(20 * time.Second)
+	a.all(refs)
+}

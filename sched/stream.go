@@ -276,6 +276,15 @@ func (c *Core) endStream(s *stream, v Value) {
 		s.held = nil
 	}
 	s.ended, s.failure, s.task = true, v, nil
+	for i := uint32(0); c.shares && i < s.produced; i++ { // lost, and not made again
+		if o := j.objects.get(s.id.Object(i)); o != nil && o.value.Kind == None {
+			gone := v
+			if gone.Kind == None {
+				gone = failed(raygo.Fail(raygo.CodeObjectLost, "item %d was lost and not made again", i))
+			}
+			c.resolve(j, o.id, gone, nil)
+		}
+	}
 	last := s.asked
 	if s.fixed {
 		last = uint32(s.limit)
