@@ -263,6 +263,8 @@ func TestCopiesGoFirst(t *testing.T) {
 	put(t, s, object(1, 1), content(1, mib)) // older, but its only copy
 	put(t, s, object(1, 2), content(2, mib))
 	s.MarkCopy(object(1, 2))
+	// What is being hashed cannot go; copies that were fetched never are.
+	eventually(t, "both are hashed", func() bool { return s.Usage().Hashed == 2 })
 	put(t, s, object(1, 3), content(3, 3*mib))
 	if ids := <-gone; len(ids) != 1 || ids[0] != object(1, 2) {
 		t.Errorf("dropped %v", ids)

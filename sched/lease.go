@@ -328,10 +328,11 @@ func (c *Core) returnDue(cl *class) {
 // leaving notes that a peer drains: nothing more is placed there, and what only
 // it holds is copied to others.
 func (c *Core) leaving(p *peer) {
-	if p.draining {
+	p.draining = true // its advert may have said so already
+	if p.leaving {
 		return
 	}
-	p.draining = true
+	p.leaving = true
 	c.topologyChanged()
 	c.rescue(p)
 }

@@ -19,6 +19,7 @@ type peer struct {
 	labels   map[string]string
 	platform string
 	draining bool
+	leaving  bool // and what only it holds is being copied
 	useless  bool // it took tasks and lost them: it gets no more
 	down     bool
 
@@ -58,6 +59,9 @@ func (c *Core) peerUp(e *PeerUp) {
 	}
 	p.tag, p.totals, p.labels, p.platform, p.draining = e.Tag, e.Totals, e.Labels, e.Platform, e.Draining
 	c.topologyChanged()
+	if p.draining {
+		c.leaving(p)
+	}
 	if c.draining {
 		c.send(p, &Leaving{})
 	}

@@ -276,6 +276,9 @@ func TestDrainingPeer(t *testing.T) {
 		ids = append(ids, a.submit(cl))
 	}
 	tw.run(500 * time.Millisecond)
+	up := b.up(b.c.cfg) // its advert comes before its word
+	up.Draining = true
+	a.step(up)
 	b.step(&Drain{})
 	b.step(&Drain{})
 	tw.run(200 * time.Millisecond)

@@ -479,7 +479,8 @@ func TestLinksWorkOverQUIC(t *testing.T) {
 	}
 	n[0].mesh.Drop(n[1].name, "enough")
 	until(t, "both are down", func() bool { return !n[0].isUp(n[1].name) && !n[1].isUp(n[0].name) })
-	if e, _ := n[1].last(false); !strings.Contains(e.reason, "enough") {
+	// The reason is the last thing said; QUIC may reset the stream before it is read.
+	if e, _ := n[1].last(false); !strings.Contains(e.reason, "enough") && !strings.Contains(e.reason, "the link broke") {
 		t.Errorf("it is down because %q", e.reason)
 	}
 }
