@@ -150,7 +150,7 @@ func TestPlacement(t *testing.T) {
 			t.Fatal(err)
 		}
 		busy := []raygo.Ref[string]{whereAfter.Options(at).Remote(ctx, 20*time.Second), whereAfter.Options(at).Remote(ctx, 20*time.Second)}
-		time.Sleep(300 * time.Millisecond) // they are on their way: nothing tells the driver when they have begun
+		runAt(t, c, ids[1], 2)
 		got, err := raygo.Get(soon(ctx, t, 10*time.Second), whereBlob.RemoteArgs(ctx, blob))
 		if err != nil || strings.HasPrefix(got, ids[1]) {
 			t.Fatalf("ran on %s: %v", got, err)
@@ -181,7 +181,7 @@ func TestPlacement(t *testing.T) {
 		for range 3 {
 			refs = append(refs, there.Remote(ctx, time.Hour))
 		}
-		time.Sleep(300 * time.Millisecond)
+		runAt(t, c, ids[2], 2)
 		for _, i := range []int{2, 0, 1} { // the one that waits first: it would begin when another ends
 			want := raygo.Stopped
 			if i == 2 {
@@ -256,5 +256,21 @@ func TestPlacement(t *testing.T) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
+	})
+}
+
+// runAt waits until n tasks run on a peer.
+func runAt(t *testing.T, c *peertest.Processes, id string, n int) {
+	t.Helper()
+	eventually(t, "tasks run there", func() bool {
+		var rows ipc.Rows[ipc.TaskRow]
+		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryTasks, Limit: 10_000}, &rows)
+		running := 0
+		for i := range rows.Rows {
+			if rows.Rows[i].PeerID == id && rows.Rows[i].State == "RUNNING" {
+				running++
+			}
+		}
+		return running == n
 	})
 }
