@@ -64,6 +64,7 @@ type Node struct {
 	timer        *time.Timer
 	armed        time.Time
 	nextProc     uint32
+	nextScratch  uint32 // names for what is written of objects that are here
 	nextClass    sched.ClassID
 	nextAsk      uint32
 	draining     bool

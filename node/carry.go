@@ -283,7 +283,7 @@ func (p *proc) alloc(b []byte) error {
 	n.mu.Lock()
 	x, ok := objects.Extent{}, false
 	if n.allocating[id] == nil {
-		x, ok = n.store.TryAlloc(id, size)
+		x, ok = n.store.TryAlloc(p.roomOf(id), size)
 	}
 	if ok {
 		p.allocated(id, size, x, nil)
@@ -312,7 +312,10 @@ func (p *proc) allocLater(id raygo.ObjectID, size uint64) {
 			case <-ctx.Done():
 			}
 		}
-		x, err := n.store.Alloc(ctx, id, size)
+		n.mu.Lock()
+		room := p.roomOf(id)
+		n.mu.Unlock()
+		x, err := n.store.Alloc(ctx, room, size)
 		n.mu.Lock()
 		if delete(p.waiting, done); n.allocating[id] == done {
 			delete(n.allocating, id)
@@ -331,13 +334,45 @@ func (p *proc) allocated(id raygo.ObjectID, size uint64, x objects.Extent, err e
 	case err != nil:
 		v = valueOf(&sched.Value{Kind: sched.Failed, Code: storeCode(err), Failure: storeFailure("store", id, err)})
 	case p.gone:
-		p.n.store.Abort(id)
+		p.n.store.Abort(p.roomOf(id))
 		return
 	default:
 		p.allocs[id] = size
 		v = ipc.Value{Kind: ipc.ValueStored, ID: id, Offset: x.Offset, Size: size}
 	}
 	p.send(func(b []byte) []byte { return ipc.AppendAlloced(b, id, &v) })
+}
+
+// roomOf is the name under which an object is written: its own, or, when a task
+// makes again what is here already, one that goes when it is written. The loop
+// is held.
+func (p *proc) roomOf(id raygo.ObjectID) raygo.ObjectID {
+	if room, ok := p.again[id]; ok {
+		return room
+	}
+	info, ok := p.n.store.Info(id)
+	if !ok || info.State == objects.Writing {
+		return id
+	}
+	p.n.nextScratch++
+	room := raygo.NewTaskID(id.Job(), ^raygo.ProcID(0), p.n.nextScratch).Object(0)
+	if p.again == nil {
+		p.again = map[raygo.ObjectID]raygo.ObjectID{}
+	}
+	p.again[id] = room
+	return room
+}
+
+// madeAgain drops what was written of an object that is here already.
+func (p *proc) madeAgain(id raygo.ObjectID) (info objects.Info, again bool) {
+	room, ok := p.again[id]
+	if !ok {
+		return info, false
+	}
+	delete(p.again, id)
+	p.n.store.Abort(room)
+	info, _ = p.n.store.Info(id)
+	return info, true
 }
 
 func storeCode(err error) raygo.Code {

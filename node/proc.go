@@ -45,6 +45,7 @@ type proc struct {
 	sent    map[sched.ClassID]bool
 	pins    map[raygo.ObjectID]int
 	allocs  map[raygo.ObjectID]uint64            // room given, not sealed yet: size
+	again   map[raygo.ObjectID]raygo.ObjectID    // of these, what is here already: where it is written
 	waiting map[chan struct{}]context.CancelFunc // requests for room that wait
 	missed  []missed                             // notices and answers that wait until it reads
 	deaf    bool                                 // it missed too many and is being cut off
@@ -136,6 +137,7 @@ func (p *proc) forget() {
 	delete(p.n.procs, p.id)
 	delete(p.n.late, p)
 	for id := range p.allocs {
+		id = p.roomOf(id)
 		p.n.store.Abort(id)
 	}
 	for id, k := range p.pins {
@@ -291,9 +293,17 @@ func (p *proc) seal(id raygo.ObjectID, v *ipc.Value) (sched.Value, error) {
 	p.n.mu.Lock()
 	size, ok := p.allocs[id]
 	delete(p.allocs, id)
+	info, again := p.madeAgain(id)
 	p.n.mu.Unlock()
 	if !ok || v.ID != id || v.Size != size {
 		return sched.Value{}, p.bad("object %s: stored value %s of %d bytes, for which no room was given", id, v.ID, v.Size)
+	}
+	if again && info.Size > 0 {
+		return sched.Value{Kind: sched.Stored, Format: uint8(v.Format), Size: info.Size, Store: id}, nil
+	}
+	if again {
+		f := raygo.Fail(raygo.CodeObjectLost, "object %s was freed while it was made again", id)
+		return sched.Value{Kind: sched.Failed, Code: f.Code, Failure: f}, nil
 	}
 	if err := p.n.store.Seal(id); err != nil {
 		return sched.Value{}, p.bad("object %s: %v", id, err)
@@ -318,6 +328,9 @@ func (p *proc) decodeIDs(t ipc.Type, b []byte) (sched.Event, error) {
 		if t == ipc.TypeAbandon {
 			if _, ok := p.allocs[id]; ok {
 				delete(p.allocs, id)
+				if _, again := p.madeAgain(id); again {
+					continue
+				}
 				p.n.store.Abort(id)
 			}
 		} else if p.pins[id] > 0 {

@@ -42,7 +42,7 @@ func (c *Core) remember(t *task, stored bool) {
 		old.attempt, old.award = t.attempt, t.award
 		return
 	}
-	if !stored || len(c.peers) == 0 || t.class.opts.MaxRetries == 0 {
+	if !stored || !c.shares || t.class.opts.MaxRetries == 0 {
 		return
 	}
 	if j.lineageBytes += len(t.args) + 24*len(t.deps); j.lineageBytes > lineageBytes {
@@ -62,6 +62,11 @@ func (c *Core) remember(t *task, stored bool) {
 		n = t.stream.produced
 	}
 	for i := range n + 1 {
+		if j.objects.get(t.id.Object(i)) != nil {
+			ln.live++
+		}
+	}
+	for _, i := range [...]uint32{raygo.StreamIndex, raygo.CompletedIndex} {
 		if j.objects.get(t.id.Object(i)) != nil {
 			ln.live++
 		}
@@ -261,8 +266,8 @@ func (c *Core) cannotRebuild(j *job, ln *lineage, o *object) *raygo.Failure {
 // items that are there stay what they are. Another task that is under way makes
 // the object anyway.
 func (c *Core) restart(t *task, o *object) {
-	if t.stream == nil || o.id.Index() >= t.stream.produced {
-		return
+	if t.stream == nil || o.id.Index() >= t.stream.produced || t.redo && o.id.Index() >= t.reached {
+		return // it is still to come
 	}
 	p := t.at
 	if p == nil {

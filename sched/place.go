@@ -417,6 +417,7 @@ func (c *Core) begin(t *task, w *worker) {
 }
 
 func (c *Core) execute(t *task, vs []Resolved) {
+	t.reached = 0
 	e := &Execute{Worker: t.worker.id, Task: t.id, Attempt: t.attempt, Award: t.award, Class: t.class.id, Args: t.args, Values: vs}
 	if s := t.stream; s != nil {
 		e.Stream, e.From, e.Taken = true, s.produced, s.credit()

@@ -108,6 +108,7 @@ func (c *Core) assign(s *seat, t *task) {
 	t.state = raygo.SubmittedToWorker
 	t.startedAt = c.now.UnixNano()
 	p.running[t.id] = t
+	t.reached = 0
 	c.rollLater()
 	s.sent++
 	s.used = c.now

@@ -94,6 +94,7 @@ func (c *Core) yield(e *Yield) {
 
 // takeItem takes an item of a generator's current attempt.
 func (c *Core) takeItem(t *task, out Outcome) {
+	t.reached = out.Index + 1
 	if (t.regen || t.redo && t.stream != nil && out.Index < t.stream.produced) && !t.settled && c.refill(t, out) {
 		return
 	}

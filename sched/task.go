@@ -103,8 +103,9 @@ type task struct {
 	last       *peer         // the peer that had it, for the record of the attempt
 	estimate   time.Duration // when it was assigned there
 	fetchTries int
-	regen      bool // a generator that runs again for lost items, after its end
-	redo       bool // likewise, before its end
+	regen      bool   // a generator that runs again for lost items, after its end
+	redo       bool   // likewise, before its end
+	reached    uint32 // items that this attempt has yielded
 
 	child, next, prev *task // unfinished children, for recursive cancel
 }
