@@ -45,7 +45,7 @@ type round struct {
 // seek calls for bids for what waits of a class, if no call is out and somebody
 // is left to ask.
 func (c *Core) seek(cl *class) {
-	if cl.round2 != nil || cl.queue.n == 0 {
+	if cl.asking != nil || cl.queue.n == 0 {
 		return
 	}
 	ask := c.unasked(cl)
@@ -59,7 +59,7 @@ func (c *Core) seek(cl *class) {
 	if cl.opts.Strategy.Kind == raygo.StrategyPack {
 		r.want = maxWant // who has room for most is to be known
 	}
-	cl.round2 = r
+	cl.asking = r
 	brief := len(c.peers) >= askAll && cl.seekWait == 0 // of many peers others are asked rather than waited for
 	h := cl.queue.head()
 	for _, p := range ask {
@@ -172,7 +172,7 @@ func (c *Core) bid(from *peer, m *Bid) {
 	if m.Slots > 0 {
 		c.openSeat(s)
 	}
-	if r := cl.round2; r != nil && r.id == m.Round && r.from[from] {
+	if r := cl.asking; r != nil && r.id == m.Round && r.from[from] {
 		delete(r.from, from)
 		r.answered++
 		r.offered += m.Slots
@@ -192,7 +192,7 @@ func (c *Core) openSeat(s *seat) {
 // roundMayEnd ends a call when enough is offered, by more than one to choose from,
 // or everybody has answered.
 func (c *Core) roundMayEnd(cl *class) {
-	r := cl.round2
+	r := cl.asking
 	if r == nil || r.answered < r.asked && (cl.patient() || r.answered < askCompare || r.offered < min(r.want, cl.queue.n)) {
 		return
 	}
@@ -209,8 +209,8 @@ func (c *Core) roundMayEnd(cl *class) {
 // endRound ends a call. One that brought too little is not repeated at once: who
 // was asked will offer what falls free.
 func (c *Core) endRound(cl *class) {
-	r := cl.round2
-	cl.round2 = nil
+	r := cl.asking
+	cl.asking = nil
 	if r.asked > 0 && len(c.peers) >= askAll {
 		c.offers += (float64(r.offered)/float64(r.asked) - c.offers) / 8
 	}
@@ -233,7 +233,7 @@ func (cl *class) patient() bool {
 }
 
 func (c *Core) roundDue(cl *class, mark uint32) {
-	if cl.round2 != nil && uint32(cl.round2.id) == mark {
+	if cl.asking != nil && uint32(cl.asking.id) == mark {
 		c.endRound(cl)
 	}
 }

@@ -212,13 +212,13 @@ func (c *Core) resultAt(p *peer, r *TaskResult) {
 		c.backToQueue(t)
 	case t.settled:
 		c.dropOutcomes(r.Task, r.Outcomes)
-		c.answerCancels(t, cmpOutcome(r))
+		c.answerCancels(t, cancelOutcome(r))
 	case r.Status == StatusCancelled && !t.cancelled:
 		c.backToQueue(t)
 	case t.cancelled:
 		c.dropOutcomes(r.Task, r.Outcomes)
 		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled while it ran"))
-		c.answerCancels(t, cmpOutcome(r))
+		c.answerCancels(t, cancelOutcome(r))
 	case r.Status == StatusDied:
 		c.diedAt(t, p, r)
 	case r.Status == StatusOK:
@@ -229,8 +229,8 @@ func (c *Core) resultAt(p *peer, r *TaskResult) {
 	}
 }
 
-// cmpOutcome is what a cancel came to, by what the executor says.
-func cmpOutcome(r *TaskResult) CancelOutcome {
+// cancelOutcome is what a cancel came to, by what the executor says.
+func cancelOutcome(r *TaskResult) CancelOutcome {
 	if r.Status == StatusCancelled {
 		return r.Cancel
 	}

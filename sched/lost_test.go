@@ -188,3 +188,28 @@ func TestItemsLostOneByOne(t *testing.T) {
 	tw.run(20 * time.Second)
 	a.all(refs)
 }
+
+// Whoever submits past the bound of classes is told, and does not wait for ever.
+func TestClassesPastTheBound(t *testing.T) {
+	tw := newTown(t, 2, 1)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	var child raygo.ObjectID
+	cl := a.define("f", &kind{do: func(s *site, e *Execute) {
+		for n := range ClassID(maxTheirs) { // what a hostile peer could tell of
+			if at := a.c.peers[b.id]; at.theirs[1<<20+n] == nil {
+				at.theirs[1<<20+n] = a.c.classes[1]
+			}
+		}
+		s.nextC++
+		s.step(&ClassDefined{Class: s.nextC, Job: a.job, Function: "g", Options: opts(), Def: []byte("g")})
+		s.seq++
+		task := raygo.NewTaskID(a.job, s.procs[e.Worker], s.seq)
+		child = task.Object(0)
+		s.step(&Submit{Task: task, Class: s.nextC, Proc: s.procs[e.Worker], Parent: e.Task})
+	}}, onPeer(b))
+	a.submit(cl)
+	tw.run(time.Second)
+	if v := b.values[child]; v.Kind != Failed || v.Code != raygo.CodeQueueFull {
+		t.Fatalf("%+v", v)
+	}
+}

@@ -65,7 +65,13 @@ func (c *Core) fromProc(from *peer, m *FromProc) {
 	switch {
 	case m.Submit != nil && mine(m.Submit.Proc):
 		cl := from.theirs[m.Submit.Class]
-		if cl == nil || m.Submit.Task.Proc() != m.Submit.Proc {
+		if m.Submit.Task.Proc() != m.Submit.Proc {
+			return
+		}
+		if cl == nil { // the bound of classes was met: whoever waits is told
+			f := raygo.Fail(raygo.CodeQueueFull, "its peer has told of more than %d classes: define one per function and set of options, not per call", maxTheirs)
+			id := m.Submit.Task.Object(0)
+			c.tell(m.Submit.Proc, &Notify{Proc: m.Submit.Proc, Object: id, Value: failed(f)})
 			return
 		}
 		e := *m.Submit

@@ -153,9 +153,9 @@ func (c *Core) leaveSeat(cl *class, p *peer) {
 	delete(cl.seats, p)
 	cl.open = slices.DeleteFunc(cl.open, func(o *seat) bool { return o == s })
 	s.open = false
-	if cl.round2 != nil && cl.round2.from[p] {
-		delete(cl.round2.from, p)
-		cl.round2.asked--
+	if cl.asking != nil && cl.asking.from[p] {
+		delete(cl.asking.from, p)
+		cl.asking.asked--
 		c.roundMayEnd(cl)
 	}
 }

@@ -19,10 +19,10 @@ func (c *Core) placeShared(cl *class, t *task) (ok bool, short string) {
 	if fits && c.startsHere(cl, t) {
 		return c.placeHere(cl, t)
 	}
-	if cl.round2 == nil && c.shouldAsk(cl, t) {
+	if cl.asking == nil && c.shouldAsk(cl, t) {
 		c.seek(cl)
 	}
-	if cl.round2 == nil {
+	if cl.asking == nil {
 		if s, here := c.choose(cl, t, fits); s != nil {
 			c.assign(s, t)
 			return true, ""
@@ -151,7 +151,7 @@ func (c *Core) flushSeats() {
 	clear(c.assigning)
 	c.assigning = c.assigning[:0]
 	for _, cl := range c.openSeats {
-		if cl.job.ended || cl.round2 != nil {
+		if cl.job.ended || cl.asking != nil {
 			continue
 		}
 		if cl.queue.n == 0 {

@@ -55,7 +55,7 @@ type class struct {
 	// At the owner.
 	seats       map[*peer]*seat
 	open        []*seat // with room
-	round2      *round
+	asking      *round
 	lookedAt    uint64 // topology when peers was made
 	peers       []*peer
 	placedHere  int

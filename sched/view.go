@@ -113,8 +113,8 @@ func (c *Core) whyPending(t *task) string {
 		}
 	}
 	switch ok, short := c.led.fits(&cl.demand); {
-	case c.shared(cl) && cl.round2 != nil:
-		return fmt.Sprintf("%d peer(s) were asked for room and have not all answered", cl.round2.asked)
+	case c.shared(cl) && cl.asking != nil:
+		return fmt.Sprintf("%d peer(s) were asked for room and have not all answered", cl.asking.asked)
 	case c.shared(cl):
 		return fmt.Sprintf("none of the %d peer(s) that could run it has room; what falls free is offered", len(c.feasible(cl)))
 	case cl.refused != "":

@@ -43,7 +43,7 @@ func sumBoth(_ context.Context, a []byte, n int) (int, error) {
 // and come back.
 func TestGraphWhilePeersDie(t *testing.T) {
 	if testing.Short() {
-		t.Skip("half a minute")
+		t.Skip("-short leaves out what takes half a minute")
 	}
 	const width, depth = 250, 38
 	c := peertest.Cluster(t, 4)
