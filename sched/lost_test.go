@@ -213,3 +213,36 @@ func TestClassesPastTheBound(t *testing.T) {
 		t.Fatalf("%+v", v)
 	}
 }
+
+// Law 2 between peers: what a peer says under an award that is over changes
+// nothing, though it has the task again.
+func TestStaleAwardFromAPeer(t *testing.T) {
+	tw := newTown(t, 2, 1)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	x := a.submit(a.define("f", &kind{run: time.Second}, onPeer(b)))
+	y := a.submit(a.define("gen", &kind{do: func(*site, *Execute) {}}, generator(opts(func(o *raygo.Options) {
+		o.Strategy = raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id}
+		o.CPU = 0
+	}))))
+	tw.run(300 * time.Millisecond)
+	stale := func(id raygo.TaskID) uint32 {
+		held := a.c.peers[b.id].running[id]
+		if held == nil {
+			t.Fatalf("%s is not at the peer", id)
+		}
+		return held.award - 1
+	}
+	wrong := Value{Kind: Inline, Bytes: []byte("stale")}
+	a.step(&Received{From: b.id, Msg: &Done{Results: []TaskResult{{Task: x.Task(), Award: stale(x.Task()), Outcomes: []Outcome{{Value: wrong}}}}}})
+	a.step(&Received{From: b.id, Msg: &Yielded{Task: y.Task(), Award: stale(y.Task()), Outcome: Outcome{Value: wrong}}})
+	if v := a.values[x]; v.Kind != None {
+		t.Fatalf("a result of an earlier award was taken: %+v", v)
+	}
+	if st := a.c.jobs[a.job].streams[y.Task()]; st.produced != 0 {
+		t.Fatal("an item of an earlier award was taken")
+	}
+	tw.run(2 * time.Second)
+	if v := a.values[x]; v.Kind != Inline || string(v.Bytes) == "stale" {
+		t.Fatalf("%+v", v)
+	}
+}
