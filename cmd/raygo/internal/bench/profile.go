@@ -11,27 +11,9 @@ import (
 	"runtime/pprof"
 	"time"
 
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 	raygo "github.com/raygo/raygo/sdk"
 )
-
-// startProfile writes a CPU profile of this process into dir, if there is one,
-// until it is stopped.
-func startProfile(dir, name string) (stop func(), err error) {
-	if dir == "" {
-		return func() {}, nil
-	}
-	f, err := os.CreateTemp(dir, name+"-*.pprof")
-	if err != nil {
-		return nil, fmt.Errorf("make a profile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a profile: %w", err), f.Close())
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
-}
 
 // Workers profile themselves between two tasks, since they end without notice.
 var (
@@ -64,7 +46,7 @@ func profileAll(ctx context.Context, dir string) (stop func(), err error) {
 	if _, err := onEach(ctx, profileFunc); err != nil {
 		return nil, fmt.Errorf("profile the workers: %w", err)
 	}
-	own, err := startProfile(dir, "driver")
+	own, err := fleet.Profile(dir, "driver")
 	return func() {
 		own()
 		profiles, err := onEach(ctx, profiledFunc)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 	raygo "github.com/raygo/raygo/sdk"
 	"github.com/raygo/raygo/sdk/p2p"
 )
@@ -75,7 +76,7 @@ func servePeer(profile string) error {
 		return err
 	}
 	fmt.Fprintln(os.Stdout, p.Address())
-	stop, err := startProfile(profile, "peer")
+	stop, err := fleet.Profile(profile, "peer")
 	if err != nil {
 		return errors.Join(err, p.Stop())
 	}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -143,7 +142,7 @@ func (s *settings) serve() error {
 	if err != nil {
 		return err
 	}
-	profile, err := s.profile()
+	profile, err := Profile(s.Profile, "peer-"+s.Name)
 	if err != nil {
 		return errors.Join(err, p.Stop())
 	}
@@ -160,22 +159,4 @@ func (s *settings) serve() error {
 	}
 	profile()
 	return p.Stop()
-}
-
-// profile writes a CPU profile until it is stopped.
-func (s *settings) profile() (stop func(), err error) {
-	if s.Profile == "" {
-		return func() {}, nil
-	}
-	f, err := os.CreateTemp(s.Profile, "peer-"+s.Name+"-*.pprof")
-	if err != nil {
-		return nil, fmt.Errorf("make a profile: %w", err)
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return nil, errors.Join(fmt.Errorf("make a profile: %w", err), f.Close())
-	}
-	return func() {
-		pprof.StopCPUProfile()
-		_ = f.Close()
-	}, nil
 }
