@@ -162,7 +162,7 @@ func (c *Core) succeed(t *task, e *Result) {
 		return
 	}
 	stored := t.stream != nil || slices.ContainsFunc(e.Outcomes, func(o Outcome) bool { return o.Value.Kind == Stored })
-	c.remember(t, stored)
+	c.remember(t, stored, false)
 	c.settle(t, raygo.Finished, Value{})
 	t.job.finished++
 	c.bequeath(t)

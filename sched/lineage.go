@@ -31,12 +31,15 @@ type lineage struct {
 	rebuilds int
 	live     int // records of its results
 	stream   bool
+	items    uint32 // that it yielded
+	cut      bool   // it did not end by itself: to run again it needs to get no further
 	created  int64
 }
 
 // remember keeps a finished task's lineage if its results could be lost: large
-// ones, in a cluster.
-func (c *Core) remember(t *task, stored bool) {
+// ones, in a cluster. Of a generator that was cut short those are the items it
+// has yielded.
+func (c *Core) remember(t *task, stored, cut bool) {
 	j := t.job
 	if old := j.lineage[t.id]; old != nil {
 		old.attempt, old.award = t.attempt, t.award
@@ -60,6 +63,7 @@ func (c *Core) remember(t *task, stored bool) {
 	n := uint32(t.class.opts.NumReturns)
 	if t.stream != nil {
 		n = t.stream.produced
+		ln.items, ln.cut = n, cut
 	}
 	for i := range n + 1 {
 		if j.objects.get(t.id.Object(i)) != nil {
@@ -234,7 +238,10 @@ func (c *Core) rebuild(o *object) {
 	t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
 	n := uint32(t.class.opts.NumReturns)
 	if ln.stream {
-		n = uint32(ln.live) + o.id.Index()
+		n = ln.items
+		if ln.cut {
+			t.until = n
+		}
 	}
 	o.value = Value{}
 	for i := range n + 1 {
@@ -280,6 +287,11 @@ func (c *Core) restart(t *task, o *object) {
 	}
 	c.send(p, &StopTask{Task: t.id, Award: t.award, Force: true})
 	c.leavePeer(t)
+	if t.cancelled {
+		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled while it ran"))
+		c.answerCancels(t, Stopped)
+		return
+	}
 	t.redo = true
 	t.sysRetries++
 	t.attempt++
@@ -304,6 +316,23 @@ func (c *Core) refill(t *task, out Outcome) bool {
 	c.wake(o)
 	c.look(o)
 	return true
+}
+
+// enoughOf ends a generator that ran again and has yielded all that it did before
+// it was cut short.
+func (c *Core) enoughOf(t *task) {
+	if t.settled {
+		return
+	}
+	worker, at := t.worker, t.at
+	c.settle(t, raygo.Finished, Value{})
+	c.bequeath(t)
+	c.endRegen(t, Value{})
+	if worker != nil {
+		c.emit(&Stop{Worker: worker.id, Task: t.id, Award: t.award})
+	} else if at != nil {
+		c.send(at, &StopTask{Task: t.id, Award: t.award})
+	}
 }
 
 // endRegen ends a generator that ran again: what it did not make is lost.

@@ -189,6 +189,60 @@ func TestItemsLostOneByOne(t *testing.T) {
 	a.all(refs)
 }
 
+// behaviours 185, 203: items of a generator that was cut short stay readable when
+// they are lost, and the generator runs no further for them than it did.
+func TestLostItemsOfAClosedStream(t *testing.T) {
+	for name, downFirst := range map[string]bool{"closed before the death is known": false, "closed after it": true} {
+		t.Run(name, func(t *testing.T) { lostItemsOfAClosedStream(t, downFirst) })
+	}
+}
+
+func lostItemsOfAClosedStream(t *testing.T, downFirst bool) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	soft := opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true}))
+	const had, has = 6, 1000
+	most := uint32(0)
+	cl := a.define("gen", &kind{do: func(s *site, e *Execute) {
+		n, next := uint32(has), func(uint32) {}
+		if s == b { // and no end
+			n = had
+		}
+		next = func(i uint32) {
+			if q := s.queues[e.Worker]; i == n || len(q) == 0 || q[0] != e {
+				return
+			}
+			item := e.Task.Object(i)
+			s.store[item], most = true, max(most, i)
+			s.step(&Yield{Worker: e.Worker, Task: e.Task, Award: e.Award, Outcome: Outcome{Index: i, Value: Value{Kind: Stored, Size: 1 << 20, Store: item}}})
+			tw.after(10*time.Millisecond, func() { next(i + 1) })
+		}
+		next(0)
+	}}, generator(soft))
+	id := a.submit(cl).Task()
+	var refs []raygo.ObjectID
+	for i := range uint32(had) {
+		refs = append(refs, id.Object(i))
+	}
+	a.step(&Borrow{Proc: a.driver, Objects: refs})
+	tw.run(200 * time.Millisecond)
+	tw.kill(b)
+	if downFirst {
+		tw.run(time.Second)
+	}
+	a.want(refs[0]) // it is tried again
+	a.step(&StreamClose{Proc: a.driver, Task: id})
+	for _, ref := range refs {
+		a.want(ref)
+		tw.run(300 * time.Millisecond)
+	}
+	tw.run(20 * time.Second)
+	a.all(refs)
+	if most > had { // it is told when it has made the last one
+		t.Fatalf("it was made again up to item %d, of %d", most, had)
+	}
+}
+
 // Whoever submits past the bound of classes is told, and does not wait for ever.
 func TestClassesPastTheBound(t *testing.T) {
 	tw := newTown(t, 2, 1)

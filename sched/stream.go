@@ -95,8 +95,14 @@ func (c *Core) yield(e *Yield) {
 // takeItem takes an item of a generator's current attempt.
 func (c *Core) takeItem(t *task, out Outcome) {
 	t.reached = out.Index + 1
-	if (t.regen || t.redo && t.stream != nil && out.Index < t.stream.produced) && !t.settled && c.refill(t, out) {
-		return
+	if (t.regen || t.redo && t.stream != nil && out.Index < t.stream.produced) && !t.settled {
+		wanted := c.refill(t, out)
+		if t.until > 0 && t.reached >= t.until {
+			defer c.enoughOf(t)
+		}
+		if wanted {
+			return
+		}
 	}
 	if t.stream == nil || t.settled || out.Index < t.stream.produced {
 		c.dropOutcomes(t.id, []Outcome{out}) // produced by an earlier attempt already, or nobody wants more
@@ -279,11 +285,11 @@ func (c *Core) endStream(s *stream, v Value) {
 	s.ended, s.failure, s.task = true, v, nil
 	for i := uint32(0); c.shares && i < s.produced; i++ { // lost, and not made again
 		if o := j.objects.get(s.id.Object(i)); o != nil && o.value.Kind == None {
-			gone := v
-			if gone.Kind == None {
-				gone = failed(raygo.Fail(raygo.CodeObjectLost, "item %d was lost and not made again", i))
+			if v.Kind != None {
+				c.rebuild(o) // it was there before the stream failed: it stays readable
+				continue
 			}
-			c.resolve(j, o.id, gone, nil)
+			c.resolve(j, o.id, failed(raygo.Fail(raygo.CodeObjectLost, "item %d was lost and not made again", i)), nil)
 		}
 	}
 	last := s.asked

@@ -106,6 +106,7 @@ type task struct {
 	regen      bool   // a generator that runs again for lost items, after its end
 	redo       bool   // likewise, before its end
 	reached    uint32 // items that this attempt has yielded
+	until      uint32 // regen: it ends here, if it did not end by itself the first time; 0: by itself
 
 	child, next, prev *task // unfinished children, for recursive cancel
 }
@@ -328,6 +329,9 @@ func (c *Core) finish(t *task, v Value) {
 	if t.foreign != nil {
 		c.foreignFailed(t, v.Failure)
 		return
+	}
+	if t.stream != nil && t.stream.produced > 0 && !t.stream.fixed {
+		c.remember(t, true, true) // its items stay readable, also if they are lost
 	}
 	c.settle(t, raygo.Failed, v)
 	c.failObjects(t, v)
