@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	words "github.com/raygo/raygo"
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	raygo "github.com/raygo/raygo/sdk"
 	"github.com/raygo/raygo/sdk/ipc"
@@ -103,7 +104,8 @@ func (w *world) broadcast(ctx context.Context, size int) (gbs, copies float64, e
 const nameTime = 30 * time.Second
 
 // named waits until an object has its CID, which is made behind the put: what is
-// measured is the way of the bytes.
+// measured is the way of the bytes. The question may be there before the put is,
+// since it goes by a connection of its own: no object yet is not a failure.
 func (w *world) named(ctx context.Context, object string) error {
 	ctx, cancel := context.WithTimeout(ctx, nameTime)
 	defer cancel()
@@ -114,7 +116,8 @@ func (w *world) named(ctx context.Context, object string) error {
 	defer c.Close()
 	for {
 		rows, err := ask.List[ipc.ObjectRow](ctx, c, ipc.Query{Op: ipc.QueryObject, ID: object})
-		if err != nil {
+		var f *words.Failure
+		if err != nil && (!errors.As(err, &f) || f.Code != words.CodeObjectFreed) {
 			return fmt.Errorf("ask for the name of an object: %w", err)
 		}
 		for i := range rows.Rows {
