@@ -17,7 +17,7 @@ const farewell = 500 * time.Millisecond
 // newTopic joins what is told to the whole cluster at once.
 func (m *mesh) newTopic() (err error) {
 	m.topic, err = topic.New(topic.Config{
-		Host: m.host.Host, Cluster: m.stand.ClusterID(), Admit: m.mayAnnounce, Registerer: m.n.metrics.registry, Logger: m.n.log,
+		Host: m.closedToReaders(), Cluster: m.stand.ClusterID(), Admit: m.mayAnnounce, Registerer: m.n.metrics.registry, Logger: m.n.log,
 		Advert: func(a gossip.Advert) { m.who.tell(&gossip.Learnt{Advert: a}) }, Notice: m.noticed,
 	})
 	return err

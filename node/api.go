@@ -40,6 +40,7 @@ type Node struct {
 	book     *book
 	metrics  *metrics
 	mesh     *mesh // nil: this peer is alone for good
+	reads    bool  // this peer is a member that may only look
 
 	ctx    context.Context // ends when the peer stops at once
 	cancel context.CancelFunc

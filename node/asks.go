@@ -211,8 +211,11 @@ func (m *mesh) answer(ctx context.Context, peer string, a *wire.Answer) {
 // reply finds the last part of the answer to a peer's question; parts before it
 // are sent on the way.
 func (m *mesh) reply(ctx context.Context, peer string, q *wire.Ask) ([]byte, error) {
+	if err := m.mayAsk(peer, q.Op); err != nil {
+		return nil, err
+	}
 	switch q.Op {
-	case wire.OpQuery:
+	case wire.OpQuery, wire.OpQueryAll:
 		return m.n.replyQuery(ctx, peer, q)
 	case wire.OpProgram:
 		var ask wire.ProgramAsk

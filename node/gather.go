@@ -42,9 +42,12 @@ func (n *Node) others() []string {
 // ask finds the answer to a question, with what other peers know if that is
 // wanted.
 func (n *Node) ask(ctx context.Context, a *asker, q *ipc.Query) (any, error) {
-	peers := n.others()
 	if !a.wide || n.mesh == nil {
 		return n.askHere(ctx, a, q)
+	}
+	peers := n.others()
+	if n.reads {
+		return n.askThrough(ctx, a, q, peers)
 	}
 	self := 1
 	if n.cfg.Client {
@@ -441,11 +444,15 @@ func (n *Node) replyQuery(ctx context.Context, peer string, ask *wire.Ask) ([]by
 	if err := ipc.Unmarshal(ask.Body, &q); err != nil {
 		return nil, err
 	}
+	if err := n.mesh.mayQuery(peer, q.Op); err != nil {
+		return nil, err
+	}
 	a := &asker{
+		wide: ask.Op == wire.OpQueryAll,
 		part: func(b []byte) { n.mesh.answer(ctx, peer, &wire.Answer{ID: ask.ID, Body: b, More: true}) },
 		gone: func() bool { return ctx.Err() != nil },
 	}
-	body, err := n.askHere(ctx, a, &q)
+	body, err := n.ask(ctx, a, &q)
 	if err != nil {
 		return nil, err
 	}

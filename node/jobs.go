@@ -147,6 +147,9 @@ func (p *proc) admit(version uint16) error {
 	case ipc.RoleCommand:
 		return n.enter(p, w, nil)
 	case ipc.RoleDriver:
+		if n.reads {
+			return raygo.Fail(raygo.CodeRefused, "this machine's membership of the cluster is of the role read: it may look, and run nothing; 'raygo cluster invite --role client' beside a peer with the cluster's key makes an invite for programs")
+		}
 		j, err := n.jobFor(p)
 		if err != nil {
 			return err

@@ -67,6 +67,14 @@ func openKnown(path string, now time.Time) (*knownPeers, error) {
 	return k, nil
 }
 
+// addrs are those of all of them.
+func (k *knownPeers) addrs() (all []string) {
+	for _, p := range k.all() {
+		all = append(all, p.Addrs...)
+	}
+	return all
+}
+
 // saw notes that a peer is alive, and its addresses.
 func (k *knownPeers) saw(peer string, addrs []string, now time.Time) {
 	if len(addrs) == 0 {

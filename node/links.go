@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
@@ -30,14 +29,11 @@ func (m *mesh) hello() link.Hello {
 	}
 }
 
-// admit lets peers and clients have links; who may only read asks through a peer.
+// admit lets members have links; what they may say on them depends on their
+// roles.
 func (m *mesh) admit(c network.Conn) error {
-	role, ok := m.stand.RoleOf(c)
-	switch {
-	case !ok:
+	if _, ok := m.stand.RoleOf(c); !ok {
 		return errors.New("it has shown no membership")
-	case !role.Allows(member.RoleClient):
-		return fmt.Errorf("its role is %s", role)
 	}
 	return nil
 }
@@ -48,13 +44,20 @@ type linkHandler mesh
 // Up takes a new link: its peer is made known with what it offers.
 func (h *linkHandler) Up(peer string, hello link.Hello) {
 	m := (*mesh)(h)
-	up, err := m.who.up(peer, &hello)
+	role := m.roleOf(peer)
+	if !role.Allows(member.RoleClient) {
+		return // it asks, and there is nothing else between us
+	}
+	up, err := m.who.up(peer, role, &hello)
 	if err != nil {
 		m.n.log.Warn("a peer's hello", "peer", peer, "err", err)
 		m.dropLater(peer, err.Error())
 		return
 	}
-	m.n.linkUp(peer, up)
+	if m.n.reads {
+		return
+	}
+	m.n.linkUp(peer, role, up)
 	m.work.Go(func() { m.compareClocks(peer) })
 }
 

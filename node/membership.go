@@ -40,6 +40,37 @@ const memberDir = "cluster"
 // joinWait bounds how long a newcomer's invite may take to be swapped.
 const joinWait = 30 * time.Second
 
+// place is where a peer stands in its cluster, and whom of it it met before.
+type place struct {
+	stand *member.Opened
+	known *knownPeers
+}
+
+// joinCluster makes the peer a member, unless it is to be alone. One whose role
+// is not that of a peer offers nothing, whatever else it was told.
+func (n *Node) joinCluster(key crypto.PrivKey) (*place, error) {
+	if n.cfg.alone() {
+		return nil, nil
+	}
+	if err := checkBootstrap(n.cfg.Bootstrap); err != nil {
+		return nil, err
+	}
+	known, err := openKnown(filepath.Join(n.dir.path, knownFile), time.Now())
+	if err != nil {
+		n.log.Warn("start without the peers of the last run", "err", err)
+	}
+	stand, err := n.enroll(n.ctx, key, known.addrs())
+	if err != nil {
+		return nil, err
+	}
+	if role := stand.Role(); role != member.RolePeer && !n.cfg.Client {
+		n.log.Info("this peer offers nothing and hands programs on: that is what its membership is for", "role", role)
+		n.cfg.Client = true
+	}
+	n.reads = stand.Role() == member.RoleRead
+	return &place{stand: stand, known: known}, nil
+}
+
 // enroll finds or makes the peer's membership. Members at the known addresses
 // are asked when the one of an earlier run has lapsed.
 func (n *Node) enroll(ctx context.Context, key crypto.PrivKey, known []string) (*member.Opened, error) {

@@ -65,20 +65,11 @@ type drop struct{ peer, reason string }
 
 // openMesh makes everything that the peer needs to be found and to find others.
 // Nothing moves before run.
-func (n *Node) openMesh(key crypto.PrivKey) (err error) {
-	if n.cfg.alone() {
+func (n *Node) openMesh(key crypto.PrivKey, p *place) (err error) {
+	if p == nil {
 		return nil
 	}
-	m := &mesh{n: n, key: key, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: nextIncarnation(filepath.Join(n.dir.path, incarnationFile), time.Now())}
-	if err := checkBootstrap(n.cfg.Bootstrap); err != nil {
-		return err
-	}
-	if m.known, err = openKnown(filepath.Join(n.dir.path, knownFile), time.Now()); err != nil {
-		n.log.Warn("start without the peers of the last run", "err", err)
-	}
-	if m.stand, err = n.enroll(n.ctx, key, m.knownAddrs()); err != nil {
-		return err
-	}
+	m := &mesh{n: n, key: key, stand: p.stand, known: p.known, asks: newAsks(), drops: make(chan drop, 256), near: make(chan peer.AddrInfo, 64), provided: provided{names: map[raygo.ObjectID]cid.Cid{}}, incarnation: nextIncarnation(filepath.Join(n.dir.path, incarnationFile), time.Now())}
 	if err := m.openHost(); err != nil {
 		return err
 	}
@@ -107,7 +98,7 @@ func (n *Node) openMesh(key crypto.PrivKey) (err error) {
 		return err
 	}
 	m.dht, err = dht.New(dht.Config{
-		Host: m.host.Host, Cluster: m.stand.ClusterID(), Alive: m.who.alivePeer, Members: m.who.members,
+		Host: m.closedToReaders(), Cluster: m.stand.ClusterID(), Alive: m.who.alivePeer, Member: m.mayStore, Members: m.who.members,
 		Registerer: n.metrics.registry, Logger: n.log,
 	})
 	return err
@@ -119,6 +110,10 @@ func (m *mesh) dialBulk(ctx context.Context, peer string) (swarm.Stream, error) 
 
 // serveBulk serves objects on a stream that another peer opened.
 func (m *mesh) serveBulk(peer string, s network.Stream) {
+	if !m.roleOf(peer).Allows(member.RoleClient) {
+		_ = s.Reset()
+		return
+	}
 	if err := m.swarm.Serve(m.n.ctx, s, peer); err != nil && m.n.ctx.Err() == nil {
 		m.n.log.Debug("serve objects", "peer", peer, "err", err)
 	}
@@ -287,7 +282,7 @@ func (m *mesh) openHost() error {
 // cluster's key makes members of others.
 func (m *mesh) newKeeper() (err error) {
 	s := m.stand
-	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Addrs: m.knownAddrs, Logger: m.n.log})
+	m.keeper = member.NewKeeper(member.KeeperConfig{Host: m.host, Membership: s.Membership, Authority: s.Authority, Store: s.Store, Addrs: m.known.addrs, Logger: m.n.log})
 	m.n.metrics.registry.MustRegister(s.Collector())
 	if s.Authority != nil && !s.Loopback {
 		m.inviter, err = member.NewInviter(member.InviterConfig{
@@ -295,14 +290,6 @@ func (m *mesh) newKeeper() (err error) {
 		})
 	}
 	return err
-}
-
-// knownAddrs are addresses of the members that were met.
-func (m *mesh) knownAddrs() (all []string) {
-	for _, p := range m.known.all() {
-		all = append(all, p.Addrs...)
-	}
-	return all
 }
 
 // foundNear takes a peer that was found on the local network. When too many come

@@ -76,6 +76,10 @@ func (n *Node) open() (err error) {
 	if err != nil {
 		return err
 	}
+	place, err := n.joinCluster(key)
+	if err != nil {
+		return err
+	}
 	if n.res, err = n.resources(); err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -112,7 +116,7 @@ func (n *Node) open() (err error) {
 	if err = n.listenHTTP(); err != nil {
 		return err
 	}
-	if err = n.openMesh(key); err != nil {
+	if err = n.openMesh(key, place); err != nil {
 		return err
 	}
 	if n.cfg.Simulation != nil {

@@ -15,7 +15,7 @@ import (
 const settled = 250 * time.Millisecond
 
 // alivePeer says whom the hash table may ask.
-func (w *whoIsThere) alivePeer(p peer.ID) bool { return w.isLinked(p.String()) }
+func (w *whoIsThere) alivePeer(p peer.ID) bool { return !w.m.n.reads && w.isLinked(p.String()) }
 
 // members are the peers that the hash table may start from.
 func (w *whoIsThere) members() []peer.AddrInfo {

@@ -2,10 +2,12 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/node/wire"
 	"github.com/raygo/raygo/sched"
 )
@@ -14,6 +16,7 @@ import (
 // for the reader, which is the link's.
 type remote struct {
 	id     string
+	client bool // it has jobs, and runs no tasks
 	reader wire.Reader
 	full   bool // its queue was: the link is being dropped, nothing more is sent
 	dirty  bool // it has unflushed frames
@@ -80,13 +83,13 @@ func (n *Node) tooLarge(r *remote, m sched.Message, err error) {
 }
 
 // linkUp makes a link known to the core.
-func (n *Node) linkUp(peer string, up *sched.PeerUp) {
+func (n *Node) linkUp(peer string, role member.Role, up *sched.PeerUp) {
 	n.mu.Lock()
 	if n.remotes[peer] != nil || n.stopped {
 		n.mu.Unlock()
 		return
 	}
-	n.remotes[peer] = &remote{id: peer}
+	n.remotes[peer] = &remote{id: peer, client: role != member.RolePeer}
 	n.step(up)
 	flush := n.endTurn()
 	n.mu.Unlock()
@@ -134,6 +137,9 @@ func (n *Node) taskFrames(peer string, frames [][]byte) error {
 		case err != nil:
 			n.do(evs...)
 			return err
+		case m != nil && r.client && ofExecutor(m):
+			n.do(evs...)
+			return fmt.Errorf("%T from a member whose role is not to run tasks", m)
 		case m != nil:
 			evs = append(evs, &sched.Received{From: peer, Msg: m})
 		case k == wire.KindLog:

@@ -14,6 +14,7 @@ import (
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/gossip"
 	"github.com/raygo/raygo/node/link"
+	"github.com/raygo/raygo/node/member"
 	"github.com/raygo/raygo/node/wire"
 	"github.com/raygo/raygo/sched"
 )
@@ -192,6 +193,7 @@ func (w *whoIsThere) news(a *gossip.Advert) {
 		return
 	}
 	now := time.Now()
+	a = offerOf(a, w.m.roleOf(a.Peer))
 	w.mu.Lock()
 	o := w.others[a.Peer]
 	if o == nil {
@@ -246,7 +248,7 @@ func (w *whoIsThere) forgetDead(now time.Time) {
 }
 
 // up takes a new link.
-func (w *whoIsThere) up(id string, h *link.Hello) (*sched.PeerUp, error) {
+func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.PeerUp, error) {
 	a, err := gossip.ParseAdvert(h.Advert)
 	switch {
 	case err != nil:
@@ -255,17 +257,20 @@ func (w *whoIsThere) up(id string, h *link.Hello) (*sched.PeerUp, error) {
 		return nil, fmt.Errorf("its advert is of peer %s, incarnation %d", a.Peer, a.Incarnation)
 	}
 	now := time.Now()
+	offer := offerOf(&a, role)
 	w.mu.Lock()
 	w.linked[id] = &linkedPeer{}
 	w.count.Store(int32(len(w.linked)))
 	if w.firstUp.IsZero() {
 		w.firstUp = now
 	}
-	w.others[id] = &otherPeer{advert: &a, learnt: now}
+	w.others[id] = &otherPeer{advert: offer, learnt: now}
 	w.mu.Unlock()
 	w.m.known.saw(id, a.Addrs, now)
-	w.tell(&gossip.LinkUp{Peer: id, Incarnation: h.Incarnation, Advert: &a})
-	return upOf(&a), nil
+	if !w.m.n.reads { // who reads is no one's neighbour
+		w.tell(&gossip.LinkUp{Peer: id, Incarnation: h.Incarnation, Advert: &a})
+	}
+	return upOf(offer), nil
 }
 
 // upOf is what the scheduler is told of a peer.

@@ -96,6 +96,9 @@ func (c *Core) suits(cl *class, p *peer) bool { return cl.job.built(p) && c.hasF
 // hasFor reports whether a peer has what tasks of the class ask for.
 func (c *Core) hasFor(cl *class, p *peer) bool {
 	o := &cl.opts
+	if p.totals == nil { // it runs nothing, not even what asks for nothing
+		return false
+	}
 	if o.CPU > p.totals[raygo.CPU] || o.GPU > p.totals[raygo.GPU] || raygo.Quantity(o.Memory) > p.totals[raygo.Memory] {
 		return false
 	}

@@ -15,10 +15,11 @@ type Op uint8
 
 // The questions of peers to each other.
 const (
-	OpQuery   Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
-	OpProgram               // Body is a ProgramAsk; answered by a ProgramAnswer
-	OpSole                  // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
-	OpClock                 // Body is empty; answered by a ClockAnswer
+	OpQuery    Op = iota + 1 // Body is an ipc.Query; answered by what a command would be told
+	OpProgram                // Body is a ProgramAsk; answered by a ProgramAnswer
+	OpSole                   // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
+	OpClock                  // Body is empty; answered by a ClockAnswer
+	OpQueryAll               // as OpQuery, but the peer that is asked asks all others too
 )
 
 // Ask is a question. The answer comes within Wait milliseconds, or nobody wants
