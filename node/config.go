@@ -95,8 +95,12 @@ type Config struct {
 	Client bool
 	// Alone turns the network off: a peer of this machine's programs only.
 	Alone bool
-	// QUIC, Relay, HolePunch and MDNS turn on what they say.
-	QUIC, Relay, HolePunch, MDNS bool
+	// QUIC, Relay, HolePunch, PortMap and MDNS turn on what they say.
+	QUIC, Relay, HolePunch, PortMap, MDNS bool
+	// Reach says whether others can dial this peer, "public" or "private", in
+	// place of finding it out. Default: public, unless Relay, HolePunch or PortMap
+	// is on, with which it is found out.
+	Reach string
 
 	// Simulation makes a peer of a simulated machine, without sockets and
 	// processes. Default: nil, a peer of this machine.

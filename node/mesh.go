@@ -258,7 +258,7 @@ func (m *mesh) openHost() error {
 		listen = []string{"/ip4/127.0.0.1/tcp/" + lastPort(port)}
 	}
 	cfg := host.Config{
-		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch,
+		Key: m.key, Member: m.stand.Membership, Listen: listen, Announce: c.Announce, QUIC: c.QUIC, Relay: c.Relay, HolePunch: c.HolePunch, PortMap: c.PortMap, Reach: c.Reach,
 		MDNS: c.MDNS, Found: m.foundNear, UserAgent: "raygo/" + Version, Registerer: m.n.metrics.registry, Logger: m.n.log,
 	}
 	h, err := host.New(m.wired(cfg))

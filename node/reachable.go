@@ -14,7 +14,7 @@ func (m *mesh) describeLinks(r *ipc.NodeRow) {
 		return
 	}
 	reach := m.host.Reachability()
-	r.Reach, r.Advice = reach.Reachability, reach.Advice
+	r.Reach, r.Advice, r.Ways = reach.Reachability, reach.Advice, reach.Ways
 	switch {
 	case len(r.Addrs) == 0:
 		r.Reach = "none"

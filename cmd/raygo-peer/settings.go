@@ -78,6 +78,8 @@ func (s *settings) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&n.QUIC, "quic", false, "listen and dial by QUIC too")
 	fs.BoolVar(&n.Relay, "relay", false, "be reached through other peers, and relay for them")
 	fs.BoolVar(&n.HolePunch, "hole-punch", false, "make direct connections between peers behind NAT")
+	fs.BoolVar(&n.PortMap, "port-map", false, "ask the router to forward the port (UPnP, NAT-PMP)")
+	fs.Var(oneOf{&n.Reach, []string{"public", "private"}}, "reach", "whether others can dial this peer, in place of finding out, which it does with the three before")
 	fs.BoolVar(&n.MDNS, "mdns", false, "find peers of the cluster on the local network")
 	fs.StringVar(&s.bridge, "bridge", "", "`MULTIADDR` of a peer to hand programs on to: offer nothing here")
 }

@@ -63,7 +63,7 @@ func TestAFlagBeatsAVariableBeatsTheFile(t *testing.T) {
 func TestEveryFlagHasAVariableAndAKey(t *testing.T) {
 	values := map[string]string{
 		"size": "1GiB", "share": "0.5", "number": "1", "k=v,...": "a=1", "int": "7", "duration": "7s", "bool": "true", "string": "x",
-		"stringArray": "/ip4/127.0.0.1/tcp/1", "debug|info|warn|error": "warn", "text|json": "json",
+		"stringArray": "/ip4/127.0.0.1/tcp/1", "debug|info|warn|error": "warn", "text|json": "json", "public|private": "private",
 	}
 	newSettings().flagNames(func(f *pflag.Flag) {
 		value, ok := values[f.Value.Type()]

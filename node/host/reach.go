@@ -19,6 +19,7 @@ type Report struct {
 	Relays       []string // of them, those through relays
 	Direct       int      // connections
 	Relayed      int      // connections through relays
+	Ways         []string // what is on against a router: "relay", "hole-punch", "port-map"
 	Advice       []string // what to change when others cannot connect
 }
 
@@ -85,6 +86,14 @@ func (h *Host) Reachability() Report {
 			r.Direct++
 		}
 	}
+	for _, w := range []struct {
+		name string
+		on   bool
+	}{{"relay", h.cfg.Relay || len(h.cfg.Relays) > 0}, {"hole-punch", h.cfg.HolePunch}, {"port-map", h.cfg.PortMap}} {
+		if w.on {
+			r.Ways = append(r.Ways, w.name)
+		}
+	}
 	r.Advice = h.advice(r, local)
 	return r
 }
@@ -98,12 +107,12 @@ func (h *Host) advice(r Report, local bool) []string {
 	case local:
 		list = append(list, "it listens on this machine only: peers of others need an address of a network")
 	case r.Reachability == Private && len(r.Relays) == 0:
-		list = append(list, "it cannot be dialled from outside and has no relay: name one, forward its port and announce it, or let the router do it")
+		list = append(list, "it cannot be dialled from outside and has no relay: have other members relay (--relay there and here), forward its port and say so (--announce), or have the router do it (--port-map)")
 	case r.Reachability == unknown:
-		list = append(list, "nobody outside has tried to dial it yet: on a private network, say that it is public")
+		list = append(list, "nobody outside has tried to dial it yet, which takes a peer with an address of the internet: on a private network, say that it is public (--reach public)")
 	}
 	if r.Relayed > 0 && !h.cfg.HolePunch {
-		list = append(list, fmt.Sprintf("%d connections go through relays: hole punching could make them direct", r.Relayed))
+		list = append(list, fmt.Sprintf("%d connections go through relays: hole punching could make them direct (--hole-punch)", r.Relayed))
 	}
 	return list
 }

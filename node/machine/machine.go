@@ -145,5 +145,6 @@ func DiskUsage(path string) (Disk, error) {
 	// Blocks kept for root count as used for others.
 	free := st.Bavail
 	total := st.Blocks - st.Bfree + st.Bavail
-	return Disk{Total: int64(total) * st.Bsize, Free: int64(free) * st.Bsize}, nil
+	block := uint64(st.Bsize) // 32 bits on some machines, 64 on others
+	return Disk{Total: int64(total * block), Free: int64(free * block)}, nil
 }

@@ -82,6 +82,9 @@ type NodeRow struct {
 	Advice []string `cbor:"19,keyasint,omitempty" json:"reachability_advice,omitempty" yaml:"reachability_advice,omitempty"`
 	// Links are its links to other peers.
 	Links []LinkRow `cbor:"20,keyasint,omitempty" json:"links,omitempty" yaml:"links,omitempty"`
+	// Ways are the means against a router between peers that are on: relay,
+	// hole-punch, port-map.
+	Ways []string `cbor:"21,keyasint,omitempty" json:"reachability_by,omitempty" yaml:"reachability_by,omitempty"`
 }
 
 // LinkRow is one peer's link to another, as that one peer sees it.
