@@ -42,6 +42,9 @@ type Options struct {
 	Args []string
 	// Each gives peer i flags of its own.
 	Each func(i int) []string
+	// Platform says for which os/arch the command of peer i is built; "" is this
+	// machine's own.
+	Platform func(i int) string
 }
 
 // Process is one raygo-peer process.
@@ -212,7 +215,11 @@ func (p *Process) Start() {
 			args = append(args, c.opts.Each(p.i)...)
 		}
 	}
-	cmd := exec.Command(command(t), args...)
+	name := command(t)
+	if c.opts.Platform != nil && c.opts.Platform(p.i) != "" {
+		name = Build(t, c.opts.Platform(p.i), "build", "github.com/raygo/raygo/cmd/raygo-peer")
+	}
+	cmd := exec.Command(name, args...)
 	cmd.Env = c.environ()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.Stderr = &prefixed{t: t, prefix: fmt.Sprintf("peer %d: ", p.i)}
@@ -306,6 +313,9 @@ func (p *Process) end() {
 
 func (p *Process) asker() *Peer { return &Peer{Ready: p.Ready, t: p.c.t} }
 
+// Asked is Ask that returns the refusal.
+func (p *Process) Asked(q *ipc.Query, body any) error { return p.asker().Asked(q, body) }
+
 // Ask puts a question to the peer as a command does and decodes the answer.
 func (p *Process) Ask(q *ipc.Query, body any) { p.c.t.Helper(); p.asker().Ask(p.c.t, q, body) }
 
@@ -333,6 +343,20 @@ func (w *prefixed) Write(b []byte) (int, error) {
 		_, _ = fmt.Fprint(w.t.Output(), w.prefix+line)
 	}
 	return len(b), nil
+}
+
+// Build has the go command make an executable for another platform, by "build" or
+// "test -c" and a package, and returns its path.
+func Build(t testing.TB, platform, how, pkg string) string {
+	t.Helper()
+	goos, arch, _ := strings.Cut(platform, "/")
+	path := filepath.Join(t.TempDir(), filepath.Base(pkg)+"-"+arch)
+	cmd := exec.Command("go", append(strings.Fields(how), "-o", path, pkg)...)
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+arch, "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build %s for %s: %v\n%s", pkg, platform, err, out)
+	}
+	return path
 }
 
 // built is the raygo-peer command, built once for all tests of a process.
