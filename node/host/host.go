@@ -123,6 +123,9 @@ func New(cfg Config) (*Host, error) {
 		_ = inner.Close()
 		return nil, err
 	}
+	if cfg.HolePunch {
+		h.preferDirect()
+	}
 	if cfg.MDNS {
 		if err := h.startMDNS(); err != nil {
 			_ = h.Close()

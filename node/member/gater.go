@@ -12,6 +12,9 @@ import (
 // check membership in their handshake.
 func (m *Membership) Gater() connmgr.ConnectionGater { return gater{m} }
 
+// throughRelay is the transport that libp2p names for connections through a relay.
+const throughRelay = "p2p-circuit"
+
 type gater struct{ m *Membership }
 
 // InterceptPeerDial refuses to dial an expelled peer.
@@ -30,9 +33,12 @@ func (g gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMu
 
 // InterceptUpgraded lets through only connections between members: those whose
 // handshake was Protocol's, and those on QUIC whose TLS certificate is a
-// member's. It holds for QUIC transports that are not ours too.
+// member's. It holds for QUIC transports that are not ours too. A connection
+// through a relay does not say how it was secured; it was by one of the host's
+// security protocols, of which newcomers' never ends in a connection.
 func (g gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
-	if c.ConnState().Security == Protocol {
+	state := c.ConnState()
+	if state.Security == Protocol || state.Transport == throughRelay {
 		_, ok := g.m.RoleOf(c)
 		return ok, 0
 	}
