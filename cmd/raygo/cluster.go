@@ -67,7 +67,11 @@ func newClusterInvite(s *shared) *cobra.Command {
 		Short: "Make an invite, with which one machine joins the cluster",
 		Long: `Make an invite, with which one machine joins the cluster, on a peer that was
 started with --cluster-key. It is a string with addresses and a secret that works
-once: pass it on as you would a password.`,
+once: pass it on as you would a password. That peer itself takes it, and has to
+run until then.
+
+With the role peer the machine runs tasks, with client it runs programs on the
+cluster and offers nothing, with read it may look and change nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch role {
