@@ -177,6 +177,29 @@ type JobOpened struct {
 	Info  []byte
 }
 
+// JobTook says that this peer owns a job from now on that it was an executor and
+// the guardian of. Its owner before was From.
+type JobTook struct {
+	Job    raygo.JobID
+	From   string
+	Epoch  uint32
+	Driver raygo.ProcID // the one that it began with, which is gone
+}
+
+// JobGuarded says who owns a job that outlives its owner, this peer, and who may
+// take it over: what others find it by. It comes whenever that changes.
+type JobGuarded struct {
+	Job       raygo.JobID
+	Epoch     uint32
+	Guardians []string
+}
+
+// JobMoved says that a job of another peer has a new owner.
+type JobMoved struct {
+	Job   raygo.JobID
+	Owner string
+}
+
 // ClassKnown tells the caller of a class that another peer defined.
 type ClassKnown struct {
 	Class ClassID
@@ -230,6 +253,9 @@ func (*Warn) effect()        {}
 func (*OOMKill) effect()     {}
 func (*Send) effect()        {}
 func (*JobOpened) effect()   {}
+func (*JobTook) effect()     {}
+func (*JobMoved) effect()    {}
+func (*JobGuarded) effect()  {}
 func (*ClassKnown) effect()  {}
 func (*CopyHere) effect()    {}
 func (*Decided) effect()     {}

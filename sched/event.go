@@ -239,13 +239,14 @@ type ObjectLost struct {
 
 // PeerUp says that a peer can be reached, or that what is known of it changed.
 type PeerUp struct {
-	Peer     string
-	Tag      uint32 // of its processes
-	Totals   map[string]raygo.Quantity
-	Labels   map[string]string
-	Platform string
-	Tier     string
-	Draining bool
+	Peer        string
+	Incarnation uint64 // of its process: another one has forgotten everything
+	Tag         uint32 // of its processes
+	Totals      map[string]raygo.Quantity
+	Labels      map[string]string
+	Platform    string
+	Tier        string
+	Draining    bool
 }
 
 // PeerDown says that a peer is dead, has left, or lost its link: all that was in
@@ -254,6 +255,24 @@ type PeerDown struct {
 	Peer   string
 	Reason string
 }
+
+// PeerDead says that a peer is dead, not only out of reach: what it owned can be
+// taken over. PeerDown has come before.
+type PeerDead struct {
+	Peer   string
+	Reason string
+}
+
+// JobShown asks this peer to make a detached job of its own known to a peer, so
+// that a program there can attach to it.
+type JobShown struct {
+	Job  raygo.JobID
+	Peer string
+}
+
+// HandOver asks for the jobs that outlive their driver to be given to their
+// guardians; for each the answer is JobDone.
+type HandOver struct{}
 
 // PeerStats is what was measured of a peer: a round trip, and bytes a second.
 type PeerStats struct {
@@ -342,6 +361,9 @@ func (*Drain) event()         {}
 func (*Tick) event()          {}
 func (*PeerUp) event()        {}
 func (*PeerDown) event()      {}
+func (*PeerDead) event()      {}
+func (*JobShown) event()      {}
+func (*HandOver) event()      {}
 func (*PeerStats) event()     {}
 func (*Received) event()      {}
 func (*ProgramHere) event()   {}

@@ -14,8 +14,9 @@ type Message interface{ message() }
 // JobOpen tells an executor of a job before anything else of it. Info is for the
 // peers, not the cores: where the program is to be had.
 type JobOpen struct {
-	Job  raygo.JobID `cbor:"1,keyasint"`
-	Info []byte      `cbor:"2,keyasint,omitempty"`
+	Job     raygo.JobID `cbor:"1,keyasint"`
+	Info    []byte      `cbor:"2,keyasint,omitempty"`
+	Guarded bool        `cbor:"3,keyasint,omitempty"` // it outlives its owner: see GuardedBy
 }
 
 // JobOver ends a job on its executors.
