@@ -280,6 +280,7 @@ func (c *Core) again(t *task, v Value, delay time.Duration) {
 	}
 	t.worker = nil
 	t.attempt++
+	c.markTask(t.job, t.id)
 	t.readySince = 0
 	if s := t.stream; s != nil && s.fixed {
 		c.discard(s.id, s.held)

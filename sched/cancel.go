@@ -72,6 +72,7 @@ func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recur
 	switch {
 	case t.at != nil:
 		t.cancelled = true
+		c.markTask(t.job, t.id)
 		c.send(t.at, &StopTask{Task: t.id, Award: t.award, Force: force})
 		c.after(2*cancelGrace, timer{kind: timerCancel, task: t, mark: t.award})
 	case w == nil:
@@ -82,6 +83,7 @@ func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recur
 		c.nextOn(w)
 	default:
 		t.cancelled = true
+		c.markTask(t.job, t.id)
 		if force && w.queue[0] == t {
 			c.stopWorker(w, true)
 			return

@@ -78,7 +78,9 @@ type Core struct {
 	peerOrder  []*peer
 	topology   uint64 // rises when a peer comes, goes or changes
 	shares     bool   // there has been another peer
-	from       *peer  // whose message is being handled
+	wards      map[raygo.JobID]*ward
+	wardBytes  int
+	from       *peer // whose message is being handled
 	dirtyPeers []*peer
 	bidding    []*class // to be answered at the end of the step
 	leased     []*class // with slots kept for their owners
@@ -116,7 +118,12 @@ type job struct {
 	advisedBlocked bool // of workers that only wait
 	warmed         bool
 
-	owner   *peer    // nil: this one
+	owner    *peer     // nil: this one
+	epoch    uint32    // counts its owners
+	guards   *guards   // of a job of ours that outlives us
+	watched  *watched  // of another's that outlives it
+	adopting *adoption // it has just become ours
+
 	info    []byte   // what its executors are told
 	builds  []string // platforms that its program can run on; none means all
 	program bool     // can be started here
@@ -134,6 +141,12 @@ type proc struct {
 	refs *index[int32]
 	peer *peer // where it is attached; nil: here
 	held int   // refs it holds of a job owned elsewhere, about
+
+	// What it waits for of a job that is owned elsewhere and outlives its owner; refs
+	// has what it holds of it. See holding.
+	awaits  map[Await]struct{}
+	streams map[raygo.TaskID]uint32
+	cancels map[uint32]Cancel
 }
 
 // New makes a core.
@@ -152,6 +165,7 @@ func New(cfg Config) *Core {
 		jobs: map[raygo.JobID]*job{}, classes: map[ClassID]*class{}, procs: map[raygo.ProcID]*proc{},
 		workers: map[WorkerID]*worker{}, startFails: map[poolKey]int{}, cancels: map[*task][]*Cancel{},
 		peers: map[string]*peer{}, topology: 1, answerTime: answerFirst, offers: 1, decisions: map[raygo.TaskID]*Decision{},
+		wards: map[raygo.JobID]*ward{},
 	}
 }
 
@@ -190,11 +204,12 @@ func (c *Core) Next() time.Time {
 }
 
 func (c *Core) apply(ev Event) {
-	if c.shares && c.tellOwner(ev) {
+	if c.shares && (c.tellOwner(ev) || c.tooEarly(ev)) {
 		return
 	}
 	switch e := ev.(type) {
 	case *Received:
+		c.hear(c.peers[e.From], e.Msg)
 		c.received(e)
 	case *Submit:
 		c.submit(e)
@@ -266,6 +281,12 @@ func (c *Core) applyRare(ev Event) {
 		c.peerUp(e)
 	case *PeerDown:
 		c.peerDown(e)
+	case *PeerDead:
+		c.ownerDead(e.Peer)
+	case *JobShown:
+		c.jobShown(e)
+	case *HandOver:
+		c.yieldJobs()
 	case *PeerStats:
 		c.peerStats(e)
 	case *ProgramHere:
@@ -284,6 +305,8 @@ func (c *Core) applyRare(ev Event) {
 		c.fetchLost(e)
 	case *Replicate:
 		c.replicate(e)
+	case *ownWord:
+		c.ownWord(e)
 	case *Tick:
 	default:
 		panic(fmt.Sprintf("sched: event of unknown type %T", ev))
@@ -304,11 +327,19 @@ func (c *Core) jobStarted(e *JobStarted) {
 	}
 	c.jobs[e.Job] = j
 	c.addProc(e.Driver, j)
+	if j.detached {
+		c.guard(j)
+	}
 }
 
 func (c *Core) jobAttached(e *JobAttached) {
-	if j := c.jobs[e.Job]; j != nil && !j.ended {
-		c.addProc(e.Driver, j)
+	j := c.jobs[e.Job]
+	if j == nil || j.ended {
+		return
+	}
+	c.addProc(e.Driver, j)
+	if j.owner != nil {
+		c.send(j.owner, &ProcJoined{Proc: e.Driver, Job: j.id})
 	}
 }
 

@@ -24,8 +24,7 @@ func (c *Core) assigned(from *peer, m *Assign) {
 	for i := range m.Tasks {
 		a := &m.Tasks[i]
 		if cl == nil || cl.job.owner != from || cl.job.ended || a.Task.Job() != cl.job.id || cl.job.tasks.task(a.Task) != nil || c.tasks >= c.cfg.MaxTasks {
-			from.results = append(from.results, TaskResult{Task: a.Task, Award: a.Award, Status: StatusNotStarted})
-			c.touch(from)
+			c.report(from, TaskResult{Task: a.Task, Award: a.Award, Status: StatusNotStarted})
 			continue
 		}
 		cl.seen++
@@ -86,8 +85,7 @@ func (c *Core) foreignEnd(t *task, r TaskResult) {
 		c.settle(t, raygo.Failed, v)
 		t.job.failed++
 	}
-	f.owner.results = append(f.owner.results, r)
-	c.touch(f.owner)
+	c.report(f.owner, r)
 	c.stands(t.class)
 }
 
@@ -199,6 +197,9 @@ func (c *Core) doneAt(p *peer, m *Done) {
 
 // resultAt handles the end of one execution elsewhere: law 2.
 func (c *Core) resultAt(p *peer, r *TaskResult) {
+	if j := c.jobs[r.Task.Job()]; j != nil && j.adopting != nil && c.unknownYet(p, j, r.Task, r.Award, &Done{Results: []TaskResult{*r}}) {
+		return
+	}
 	t := p.running[r.Task]
 	if t == nil || t.at != p || t.award != r.Award {
 		c.dropOutcomes(r.Task, r.Outcomes)
@@ -206,6 +207,11 @@ func (c *Core) resultAt(p *peer, r *TaskResult) {
 	}
 	c.leavePeer(t)
 	c.judge(t, p, r)
+	c.endedAt(t, p, r)
+}
+
+// endedAt settles a task as an executor says, or has it tried again.
+func (c *Core) endedAt(t *task, p *peer, r *TaskResult) {
 	e := &Result{Task: r.Task, Award: r.Award, Status: r.Status, Run: r.Run, Items: r.Items, Outcomes: r.Outcomes}
 	switch {
 	case r.Status == StatusNotStarted:
@@ -259,6 +265,9 @@ func (c *Core) diedAt(t *task, p *peer, r *TaskResult) {
 
 // yieldedAt handles a generator's item from elsewhere.
 func (c *Core) yieldedAt(p *peer, m *Yielded) {
+	if j := c.jobs[m.Task.Job()]; j != nil && j.adopting != nil && c.unknownYet(p, j, m.Task, m.Award, m) {
+		return
+	}
 	t := p.running[m.Task]
 	if t == nil || t.at != p || t.award != m.Award {
 		c.dropOutcomes(m.Task, []Outcome{m.Outcome})

@@ -67,6 +67,7 @@ func (c *Core) holdBy(o *object, p *peer) {
 	a := o.awayRecord()
 	if !slices.Contains(a.holders, p) {
 		a.holders = append(a.holders, p)
+		c.markObject(o.job, o.id)
 		p.objects[o.id] = struct{}{}
 	}
 }
@@ -78,6 +79,7 @@ func (c *Core) unholdBy(o *object, p *peer) {
 		return
 	}
 	o.away.holders = slices.DeleteFunc(o.away.holders, func(q *peer) bool { return q == p })
+	c.markObject(o.job, o.id)
 	c.mayBeLost(o)
 }
 
@@ -142,10 +144,11 @@ func (c *Core) copied(e *Copied) {
 	switch {
 	case j == nil:
 	case j.owner != nil:
-		c.send(j.owner, &Holds{Objects: []raygo.ObjectID{e.Object}})
+		c.toOwner(j, &Holds{Objects: []raygo.ObjectID{e.Object}})
 	default:
 		if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored && o.value.Store == o.id {
 			o.here = true
+			c.markObject(j, o.id)
 			return
 		}
 		c.emit(&Delete{Object: e.Object}) // nobody needs it any more
@@ -157,10 +160,11 @@ func (c *Core) evicted(e *Evicted) {
 	switch {
 	case j == nil:
 	case j.owner != nil:
-		c.send(j.owner, &Drops{Objects: []raygo.ObjectID{e.Object}})
+		c.toOwner(j, &Drops{Objects: []raygo.ObjectID{e.Object}})
 	default:
 		if o := j.objects.get(e.Object); o != nil && o.here {
 			o.here = false
+			c.markObject(j, o.id)
 			c.mayBeLost(o)
 		}
 	}
@@ -171,10 +175,11 @@ func (c *Core) named(e *Named) {
 	switch {
 	case j == nil:
 	case j.owner != nil:
-		c.send(j.owner, &NamedAs{Object: e.Object, CID: e.CID})
+		c.toOwner(j, &NamedAs{Object: e.Object, CID: e.CID})
 	default:
 		if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored {
 			o.awayRecord().cid = e.CID
+			c.markObject(j, o.id)
 		}
 	}
 }
@@ -202,6 +207,7 @@ func (c *Core) drops(from *peer, m *Drops) {
 func (c *Core) namedAs(from *peer, m *NamedAs) {
 	if o := c.owning(m.Object); o != nil && o.away != nil && o.away.cid == "" && slices.Contains(o.away.holders, from) {
 		o.away.cid = m.CID
+		c.markObject(o.job, o.id)
 	}
 }
 
@@ -253,7 +259,10 @@ func (c *Core) spreadCopies(o *object) {
 func (c *Core) openJobAt(p *peer, j *job) {
 	if !p.opened[j.id] {
 		p.opened[j.id] = true
-		c.send(p, &JobOpen{Job: j.id, Info: j.info})
+		c.send(p, &JobOpen{Job: j.id, Info: j.info, Guarded: j.guards != nil})
+		if j.guards != nil {
+			c.send(p, &GuardedBy{Job: j.id, Guardians: j.guards.told})
+		}
 	}
 }
 

@@ -16,6 +16,10 @@ func (c *Core) endJob(j *job, reason string) {
 		return
 	}
 	j.ended = true
+	j.guards, j.adopting = nil, nil
+	if w := c.wards[j.id]; w != nil {
+		c.dropWard(w)
+	}
 	for _, cl := range c.sortedClasses() {
 		if cl.job == j && cl.job.owner != nil {
 			cl.want = 0
@@ -132,6 +136,7 @@ type timer struct {
 	mark  uint32 // the award, attempt or turn it was set for
 	work  *worker
 	class *class
+	job   *job
 }
 
 type timerKind uint8
@@ -150,6 +155,10 @@ const (
 	timerRound                    // bids are no longer waited for
 	timerSeek                     // calls for bids have run out
 	timerRoll                     // a roll call is due
+	timerGuard                    // guardians are to be told of changes
+	timerTake                     // nobody has taken a dead owner's job over
+	timerOrphan                   // likewise, at an executor
+	timerAdopt                    // executors have had their time to say what they have
 )
 
 // timerHeap is a binary heap by time.
@@ -253,8 +262,27 @@ func (c *Core) fire() {
 		case timerStarve:
 		case timerRoll:
 			c.rollDue()
+		case timerGuard, timerTake, timerOrphan, timerAdopt:
+			c.fireJob(&tm)
 		default:
 			c.fireClass(&tm)
+		}
+	}
+}
+
+// fireJob handles the timers of jobs that outlive their owner.
+func (c *Core) fireJob(tm *timer) {
+	switch j := tm.job; tm.kind {
+	case timerGuard:
+		c.guardDue(j)
+	case timerTake:
+		c.takeDue(j)
+	case timerOrphan:
+		c.orphanDue(j, tm.mark)
+	case timerAdopt:
+		if j.adopting != nil && j.epoch == tm.mark {
+			clear(j.adopting.waiting)
+			c.adopted(j)
 		}
 	}
 }

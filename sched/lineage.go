@@ -43,6 +43,7 @@ func (c *Core) remember(t *task, stored, cut bool) {
 	j := t.job
 	if old := j.lineage[t.id]; old != nil {
 		old.attempt, old.award = t.attempt, t.award
+		c.markTask(j, t.id)
 		return
 	}
 	if !stored || !c.shares || t.class.opts.MaxRetries == 0 {
@@ -80,6 +81,7 @@ func (c *Core) remember(t *task, stored, cut bool) {
 		return
 	}
 	j.lineage[t.id] = ln
+	c.markTask(j, t.id)
 	for _, id := range slices.Concat(ln.deps, ln.pins) {
 		if o := j.objects.get(id); o != nil {
 			o.lineagePins++
@@ -94,6 +96,7 @@ func (c *Core) unremember(j *job, id raygo.TaskID) {
 		return
 	}
 	delete(j.lineage, id)
+	c.markTask(j, id)
 	j.lineageBytes -= len(ln.args) + 24*len(ln.deps)
 	for _, id := range slices.Concat(ln.deps, ln.pins) {
 		if o := j.objects.get(id); o != nil {
@@ -221,6 +224,7 @@ func (c *Core) rebuild(o *object) {
 	ln := j.lineage[id]
 	if why := c.cannotRebuild(j, ln, o); why != nil {
 		o.value = failed(why)
+		c.markObject(j, o.id)
 		c.announce(o)
 		c.wake(o)
 		return
@@ -233,6 +237,7 @@ func (c *Core) rebuild(o *object) {
 		sysRetries: uint32(ln.rebuilds), regen: ln.stream, memo: memoAnswered,
 	}
 	j.tasks.set(id.Object(0), t)
+	c.markTask(j, id)
 	c.tasks++
 	t.class.pending++
 	t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
@@ -244,9 +249,11 @@ func (c *Core) rebuild(o *object) {
 		}
 	}
 	o.value = Value{}
+	c.markObject(j, o.id)
 	for i := range n + 1 {
 		if other := j.objects.get(id.Object(i)); other != nil && other.lost() {
 			other.value = Value{}
+			c.markObject(j, other.id)
 		}
 	}
 	if len(t.deps) < len(ln.deps) {
@@ -259,6 +266,8 @@ func (c *Core) rebuild(o *object) {
 // cannotRebuild says why a lost object stays lost, nil if it can be made again.
 func (c *Core) cannotRebuild(j *job, ln *lineage, o *object) *raygo.Failure {
 	switch {
+	case ln == nil && o.orphan:
+		return raygo.Fail(raygo.CodeOwnerDied, "object %s: the peer that owned it died with its only copy, and it cannot be made again: it was put, or its task has MaxRetries(0)", o.id)
 	case ln == nil && j.lineageFull:
 		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and how it was made is no longer remembered: the job's lineage passed its limit of %d MiB", o.id, lineageBytes>>20)
 	case ln == nil:
@@ -276,6 +285,7 @@ func (c *Core) restart(t *task, o *object) {
 	if t.stream == nil || o.id.Index() >= t.stream.produced || t.redo && o.id.Index() >= t.reached {
 		return // it is still to come
 	}
+	c.markTask(t.job, t.id)
 	p := t.at
 	if p == nil {
 		t.redo = true
@@ -310,6 +320,7 @@ func (c *Core) refill(t *task, out Outcome) bool {
 		return false
 	}
 	o.value = sound(out.Value)
+	c.markObject(o.job, o.id)
 	c.held(o)
 	c.contain(o, out.Nested)
 	c.announce(o)

@@ -19,6 +19,7 @@ type object struct {
 	contained   int32 // nested in live objects
 	streamHold  bool  // an item that no consumer has taken
 	here        bool  // stored: the bytes are on this peer
+	orphan      bool  // its copies were at its owner, which died
 	lineagePins int32 // tasks that would need it to run again
 	away        *away
 	listed      bool // in Core.free
@@ -87,11 +88,14 @@ func (t *task) makes(index uint32) bool {
 func (c *Core) hold(p *proc, o *object) {
 	o.refs++
 	p.refs.set(o.id, p.refs.get(o.id)+1)
+	if p.id == o.job.driver {
+		c.markObject(o.job, o.id)
+	}
 }
 
 // look puts an object on the worklist of those that may have to go.
 func (c *Core) look(o *object) {
-	if !o.listed && !o.needed() {
+	if !o.listed && !o.needed() && o.job.adopting == nil {
 		o.listed = true
 		c.free = append(c.free, o)
 	}
@@ -119,6 +123,7 @@ func (c *Core) sweep() {
 			continue
 		}
 		o.job.objects.drop(o.id)
+		c.markObject(o.job, o.id)
 		if ln := o.job.lineage[o.id.Task()]; ln != nil {
 			ln.live--
 			c.unremember(o.job, o.id.Task())
@@ -163,6 +168,7 @@ func (c *Core) resolve(j *job, id raygo.ObjectID, v Value, nested []raygo.Object
 		return
 	}
 	o.value = v
+	c.markObject(j, id)
 	c.held(o)
 	c.contain(o, nested)
 	c.announce(o)
@@ -224,6 +230,7 @@ func (c *Core) put(e *Put) {
 	}
 	o := c.newObject(p.job, e.Object)
 	o.value = sound(e.Value)
+	c.markObject(o.job, o.id)
 	c.held(o)
 	c.contain(o, e.Nested)
 	c.hold(p, o)
@@ -255,6 +262,9 @@ func (c *Core) release(e *Release) {
 			continue
 		}
 		p.refs.set(id, n-1)
+		if id.Job() == p.job.id && p.id == p.job.driver {
+			c.markObject(p.job, id)
+		}
 		if o := p.job.objects.get(id); o != nil {
 			o.refs--
 			c.look(o)
@@ -308,6 +318,7 @@ func (c *Core) objectLost(e *ObjectLost) {
 			f = raygo.Fail(raygo.CodeObjectLost, "the bytes of object %s are gone", e.Object)
 		}
 		o.value = failed(f)
+		c.markObject(j, o.id)
 	}
 }
 

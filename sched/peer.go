@@ -13,15 +13,16 @@ import (
 // peer is another core as this one knows it: what it offers, what it has of
 // ours, and what waits to be told to it at the end of the step.
 type peer struct {
-	id       string
-	tag      uint32
-	totals   map[string]raygo.Quantity
-	labels   map[string]string
-	platform string
-	draining bool
-	leaving  bool // and what only it holds is being copied
-	useless  bool // it took tasks and lost them: it gets no more
-	down     bool
+	id          string
+	incarnation uint64
+	tag         uint32
+	totals      map[string]raygo.Quantity
+	labels      map[string]string
+	platform    string
+	draining    bool
+	leaving     bool // and what only it holds is being copied
+	useless     bool // it took tasks and lost them: it gets no more
+	down        bool
 
 	rtt        time.Duration
 	rate       float64 // bytes a second from there, measured
@@ -48,7 +49,8 @@ func (c *Core) peerUp(e *PeerUp) {
 		return
 	}
 	p := c.peers[e.Peer]
-	if p == nil {
+	fresh := p == nil
+	if fresh {
 		p = &peer{
 			id: e.Peer, correction: 1, running: map[raygo.TaskID]*task{}, objects: map[raygo.ObjectID]struct{}{},
 			opened: map[raygo.JobID]bool{}, defined: map[ClassID]bool{}, theirs: map[ClassID]*class{},
@@ -57,8 +59,12 @@ func (c *Core) peerUp(e *PeerUp) {
 		i, _ := slices.BinarySearchFunc(c.peerOrder, p, byPeer)
 		c.peerOrder = slices.Insert(c.peerOrder, i, p)
 	}
-	p.tag, p.totals, p.labels, p.platform, p.draining = e.Tag, e.Totals, e.Labels, e.Platform, e.Draining
+	p.incarnation, p.tag, p.totals, p.labels, p.platform, p.draining = e.Incarnation, e.Tag, e.Totals, e.Labels, e.Platform, e.Draining
 	c.topologyChanged()
+	if fresh {
+		c.metAgain(p)
+	}
+	c.guardAll()
 	if p.draining {
 		c.leaving(p)
 	}
@@ -102,9 +108,15 @@ func (c *Core) peerDown(e *PeerDown) {
 	c.peerOrder = slices.DeleteFunc(c.peerOrder, func(q *peer) bool { return q == p })
 	c.topologyChanged()
 	for _, j := range c.sortedJobs() {
-		if j.owner == p {
+		switch {
+		case j.owner == p && j.watched != nil && len(j.watched.guardians) > 0 && !j.ended:
+			c.orphaned(j)
+		case j.owner == p:
 			c.endJob(j, fmt.Sprintf("its owner, peer %s, is gone: %s", p.id, e.Reason))
-		} else if p.opened[j.id] && !p.draining && !j.ended {
+		case j.guards != nil:
+			j.guards.forget(p)
+		}
+		if j.owner == nil && p.opened[j.id] && !p.draining && !j.ended {
 			c.warn(j, fmt.Sprintf("peer %s, which ran tasks of this job, is gone (%s): what it had runs again elsewhere", p.id, e.Reason))
 		}
 	}
@@ -133,6 +145,13 @@ func (c *Core) peerDown(e *PeerDown) {
 		c.lostAt(t, raygo.Fail(raygo.CodePeerDied, "%s", why))
 	}
 	c.failAffine(p)
+	for _, j := range c.sortedJobs() {
+		if j.adopting != nil {
+			delete(j.adopting.waiting, p)
+			c.adopted(j)
+		}
+	}
+	c.guardAll()
 }
 
 // lostAt handles the end of an execution elsewhere that the system is to blame
@@ -220,8 +239,9 @@ func (c *Core) received(e *Received) {
 	if p == nil {
 		return
 	}
+	before := c.from
 	c.from = p
-	defer func() { c.from = nil }()
+	defer func() { c.from = before }()
 	switch m := e.Msg.(type) {
 	case *Assign:
 		c.assigned(p, m)
@@ -251,9 +271,7 @@ func (c *Core) receivedRare(p *peer, msg Message) {
 	case *JobOpen:
 		c.jobOpen(p, m)
 	case *JobOver:
-		if j := c.jobs[m.Job]; j != nil && j.owner == p {
-			c.endJob(j, m.Reason)
-		}
+		c.jobOver(p, m)
 	case *StopTask:
 		c.stopTask(p, m)
 	case *RecallTasks:
@@ -282,6 +300,45 @@ func (c *Core) receivedRare(p *peer, msg Message) {
 		c.rollCalled(p, m)
 	case *Present:
 		c.presentAt(p, m)
+	default:
+		c.receivedGuard(p, m)
+	}
+}
+
+func (c *Core) receivedGuard(p *peer, msg Message) {
+	switch m := msg.(type) {
+	case *GuardedBy:
+		c.guardedBy(p, m)
+	case *Guard:
+		c.guardFor(p, m)
+	case *Guarded:
+		c.guarded(p, m)
+	case *Safe:
+		c.safe(p, m)
+	case *TakeNow:
+		c.takeNow(p, m)
+	case *JobTaken:
+		c.taken(p, m)
+	case *Rejoin:
+		c.rejoined(p, m)
+	}
+}
+
+// jobOver ends another's job here. An executor says it of a job of ours that it
+// cannot open yet: it is told of it again when it is next spoken to.
+func (c *Core) jobOver(p *peer, m *JobOver) {
+	j := c.jobs[m.Job]
+	switch {
+	case j == nil:
+	case j.owner == p:
+		c.endJob(j, m.Reason)
+	case j.owner == nil && p.opened[j.id]:
+		delete(p.opened, j.id)
+		for _, cl := range c.sortedClasses() {
+			if cl.job == j {
+				delete(p.defined, cl.id)
+			}
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // enqueue makes a task ready for a place.
 func (c *Core) enqueue(t *task, front bool) {
-	if t.settled || t.queued {
+	if t.settled || t.queued || t.job.adopting != nil {
 		return
 	}
 	cl := t.class
@@ -375,7 +375,8 @@ func (c *Core) canStartWorker(t *task) bool {
 // give puts t, whose resources are taken, at the end of w's queue.
 func (c *Core) give(t *task, w *worker) {
 	t.worker = w
-	t.award++
+	t.award = max(t.award, t.floor) + 1
+	c.markTask(t.job, t.id)
 	t.state = raygo.SubmittedToWorker
 	w.queue = append(w.queue, t)
 	w.calls++

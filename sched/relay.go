@@ -44,20 +44,31 @@ func (c *Core) tellOwner(ev Event) bool {
 	if p == nil || p.job.owner == nil || p.peer != nil {
 		return false
 	}
-	p.held = max(0, p.held+held)
+	watched := p.job.watched != nil
+	if watched {
+		p.holding(ev)
+	} else {
+		p.held = max(0, p.held+held)
+	}
 	if m.Submit != nil {
 		cl := c.classes[m.Submit.Class]
 		if cl == nil || cl.job != p.job {
 			return true
 		}
 		c.introduce(p.job.owner, cl)
+		if watched {
+			p.submits(m.Submit, cl)
+		}
 	}
-	c.send(p.job.owner, &m)
+	c.toOwner(p.job, &m)
 	return true
 }
 
 // fromProc does for a process elsewhere what it asked its own peer for.
 func (c *Core) fromProc(from *peer, m *FromProc) {
+	if c.tooEarlyFrom(from, m) {
+		return
+	}
 	mine := func(id raygo.ProcID) bool {
 		p := c.procs[id]
 		return p != nil && p.peer == from
@@ -127,7 +138,11 @@ func (c *Core) tell(id raygo.ProcID, e Effect) {
 func (c *Core) toProc(from *peer, m *ToProc) {
 	mine := func(id raygo.ProcID) bool {
 		p := c.procs[id]
-		return p != nil && p.peer == nil && p.job.owner == from
+		if p == nil || p.peer != nil || p.job.owner != from {
+			return false
+		}
+		p.heardBack(m)
+		return true
 	}
 	switch {
 	case m.Notify != nil && mine(m.Notify.Proc):
@@ -164,12 +179,18 @@ func (c *Core) procJoined(from *peer, m *ProcJoined) {
 
 // jobOpen makes another peer's job known here.
 func (c *Core) jobOpen(from *peer, m *JobOpen) {
-	if c.jobs[m.Job] != nil {
+	if j := c.jobs[m.Job]; j != nil {
+		if j.owner != from || j.ended { // of another owner, or its last run here is not over
+			c.send(from, &JobOver{Job: m.Job, Reason: "it cannot be opened yet"})
+		}
 		return
 	}
 	j := &job{
 		id: m.Job, owner: from, warmed: true,
 		tasks: newIndex[*task](m.Job), objects: newIndex[*object](m.Job), streams: map[raygo.TaskID]*stream{},
+	}
+	if m.Guarded {
+		j.watched = &watched{}
 	}
 	c.jobs[m.Job] = j
 	c.emit(&JobOpened{Job: m.Job, Owner: from.id, Info: m.Info})
@@ -182,9 +203,8 @@ func (c *Core) introduce(p *peer, cl *class) {
 		return
 	}
 	p.defined[cl.id] = true
-	if j := cl.job; j.owner == nil && !p.opened[j.id] {
-		p.opened[j.id] = true
-		c.send(p, &JobOpen{Job: j.id, Info: j.info})
+	if cl.job.owner == nil {
+		c.openJobAt(p, cl.job)
 	}
 	c.send(p, &ClassOf{Class: cl.id, Job: cl.job.id, Function: cl.function, Options: cl.opts, Def: cl.def})
 }

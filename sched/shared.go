@@ -103,7 +103,8 @@ func (c *Core) assign(s *seat, t *task) {
 	cl.job.running++
 	c.places++
 	cl.served = c.places
-	t.award++
+	t.award = max(t.award, t.floor) + 1
+	c.markTask(t.job, t.id)
 	t.at = p
 	t.state = raygo.SubmittedToWorker
 	t.startedAt = c.now.UnixNano()

@@ -55,6 +55,7 @@ func (c *Core) expectItem(s *stream, o *object) {
 	} else if i < raygo.StreamIndex {
 		s.asked = max(s.asked, i+1)
 	}
+	c.markTask(o.job, s.id)
 	c.extend(s, before)
 }
 
@@ -86,7 +87,7 @@ func (c *Core) yield(e *Yield) {
 	case w == nil:
 		c.dropOutcomes(e.Task, []Outcome{e.Outcome})
 	case t.foreign != nil && !t.settled:
-		c.send(t.foreign.owner, &Yielded{Task: t.id, Award: t.foreign.award, Outcome: e.Outcome})
+		c.toOwner(t.job, &Yielded{Task: t.id, Award: t.foreign.award, Outcome: e.Outcome})
 	default:
 		c.takeItem(t, e.Outcome)
 	}
@@ -122,6 +123,7 @@ func (c *Core) takeItem(t *task, out Outcome) {
 		return
 	}
 	s.produced++
+	c.markTask(t.job, t.id)
 	if s.fixed {
 		s.held = append(s.held, out)
 		return
@@ -148,6 +150,7 @@ func (c *Core) item(s *stream, j *job, out Outcome) {
 		list.nested = append(list.nested, id)
 	}
 	o.value = out.Value
+	c.markObject(j, id)
 	c.held(o)
 	c.contain(o, out.Nested)
 	c.announceItem(s, o)
@@ -212,12 +215,14 @@ func (c *Core) streamTaken(e *StreamTaken) {
 		c.unholdItem(p.job, s.id.Object(i))
 	}
 	s.taken = min(e.N, s.produced)
+	c.markTask(p.job, s.id)
 	c.extend(s, before)
 }
 
 func (c *Core) unholdItem(j *job, id raygo.ObjectID) {
 	if o := j.objects.get(id); o != nil && o.streamHold {
 		o.streamHold = false
+		c.markObject(j, id)
 		c.look(o)
 	}
 }
@@ -239,6 +244,7 @@ func (c *Core) streamUnheld(j *job, id raygo.TaskID) {
 	}
 	before := s.credit()
 	s.unheld = true
+	c.markTask(j, id)
 	for i := s.taken; i < s.produced; i++ {
 		c.unholdItem(j, s.id.Object(i))
 	}
@@ -283,6 +289,7 @@ func (c *Core) endStream(s *stream, v Value) {
 		s.held = nil
 	}
 	s.ended, s.failure, s.task = true, v, nil
+	c.markTask(j, s.id)
 	for i := uint32(0); c.shares && i < s.produced; i++ { // lost, and not made again
 		if o := j.objects.get(s.id.Object(i)); o != nil && o.value.Kind == None {
 			if v.Kind != None {

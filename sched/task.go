@@ -106,6 +106,7 @@ type task struct {
 	regen      bool   // a generator that runs again for lost items, after its end
 	redo       bool   // likewise, before its end
 	reached    uint32 // items that this attempt has yielded
+	floor      uint32 // no award up to this one is given again
 	until      uint32 // regen: it ends here, if it did not end by itself the first time; 0: by itself
 
 	child, next, prev *task // unfinished children, for recursive cancel
@@ -205,6 +206,7 @@ func (c *Core) submit(e *Submit) {
 		c.finishFailed(t, raygo.Fail(raygo.CodeObjectFreed, "an argument of the call was released before it"))
 		return
 	}
+	c.markTask(j, t.id)
 	c.awaitDeps(t)
 }
 
@@ -352,6 +354,7 @@ func (c *Core) settle(t *task, state raygo.TaskState, v Value) {
 	c.tasks--
 	t.class.pending--
 	t.job.tasks.drop(t.id.Object(0))
+	c.markTask(t.job, t.id)
 	for _, id := range t.deps {
 		c.unpinObject(t.job, id)
 	}

@@ -1,0 +1,344 @@
+package sched
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// The executor's side of jobs that outlive their owner: what is kept so that a new
+// owner can be told what the last one may not have passed on, and what happens
+// between the two.
+
+const (
+	orphanFor  = 30 * time.Second // an executor waits so long for a new owner
+	logMost    = 1 << 16          // messages kept for one, of a job
+	logBytes   = 64 << 20
+	rejoinMost = 4096 // refs, awaits and tasks in one Rejoin
+)
+
+// watched is what an executor keeps of a job that has guardians.
+type watched struct {
+	guardians []string
+	yields    bool // the owner gives it up
+	epoch     uint32
+	claim     *JobTaken // of a guardian, while the owner is there
+	claimant  *peer
+
+	log   []Message // of those that count, what may not be safe yet
+	base  uint64    // messages before them
+	bytes int
+	over  bool // some were dropped
+}
+
+// keep adds a message to the log; at the bound the oldest go.
+func (w *watched) keep(m Message) {
+	w.log = append(w.log, m)
+	w.bytes += weight(m)
+	for len(w.log) > logMost || w.bytes > logBytes && len(w.log) > 1 {
+		w.over = true
+		w.trim(w.base + 1)
+	}
+}
+
+// trim drops the messages below n.
+func (w *watched) trim(n uint64) {
+	for w.base < n && len(w.log) > 0 {
+		w.bytes -= weight(w.log[0])
+		w.log[0] = nil
+		w.log = w.log[1:]
+		w.base++
+	}
+}
+
+// weight is about how many bytes a message takes.
+func weight(m Message) int {
+	outs := func(outs []Outcome) (n int) {
+		for i := range outs {
+			n += len(outs[i].Value.Bytes)
+		}
+		return n
+	}
+	switch m := m.(type) {
+	case *FromProc:
+		if m.Submit != nil {
+			return 256 + len(m.Submit.Args)
+		} else if m.Put != nil {
+			return 256 + len(m.Put.Value.Bytes)
+		}
+	case *Yielded:
+		return 256 + len(m.Outcome.Value.Bytes)
+	case *Done:
+		return 256 + outs(m.Results[0].Outcomes)
+	}
+	return 256
+}
+
+// toOwner says something to the owner of a job, and keeps it if the next owner may
+// have to be told.
+func (c *Core) toOwner(j *job, m Message) {
+	if j.watched != nil {
+		if _, ok := counts(m); ok {
+			j.watched.keep(m)
+		}
+	}
+	c.send(j.owner, m)
+}
+
+// report tells the owner of a task of its end, at the end of the step.
+func (c *Core) report(p *peer, r TaskResult) {
+	if j := c.jobs[r.Task.Job()]; j != nil && j.watched != nil && j.owner == p {
+		j.watched.keep(&Done{Results: []TaskResult{r}})
+	}
+	if p.down {
+		return
+	}
+	p.results = append(p.results, r)
+	c.touch(p)
+}
+
+// guardedBy notes who may take a job over.
+func (c *Core) guardedBy(from *peer, m *GuardedBy) {
+	if j := c.jobs[m.Job]; j != nil && j.owner == from && j.watched != nil {
+		j.watched.guardians, j.watched.yields = m.Guardians, m.Yields
+	}
+}
+
+func (c *Core) safe(from *peer, m *Safe) {
+	if j := c.jobs[m.Job]; j != nil && j.owner == from && j.watched != nil {
+		j.watched.trim(m.N)
+	}
+}
+
+// holding tracks what a process here holds and waits for of a job that another peer
+// owns: that peer's word for it would be gone with the peer.
+func (p *proc) holding(ev Event) {
+	add := func(id raygo.ObjectID, n int32) {
+		n += p.refs.get(id)
+		p.refs.set(id, max(0, n))
+		if n <= 0 {
+			maps.DeleteFunc(p.awaits, func(a Await, _ struct{}) bool { return a.Object == id && !a.Asked })
+		}
+	}
+	switch e := ev.(type) {
+	case *Put:
+		add(e.Object, 1)
+	case *Borrow:
+		for _, id := range e.Objects {
+			add(id, 1)
+			p.await(Await{Object: id})
+		}
+	case *Release:
+		for _, id := range e.Objects {
+			add(id, -1)
+		}
+	case *Want:
+		for _, id := range e.Objects {
+			p.await(Await{Object: id, Asked: true, Mode: e.Mode})
+		}
+	case *Cancel:
+		if p.cancels == nil {
+			p.cancels = map[uint32]Cancel{}
+		}
+		p.cancels[e.Request] = *e
+	case *StreamOpen:
+		p.open(e.Task, 0)
+	case *StreamTaken:
+		p.open(e.Task, e.N)
+	case *StreamClose:
+		id := e.Task.Object(raygo.StreamIndex)
+		add(id, -p.refs.get(id))
+		delete(p.streams, e.Task)
+	}
+}
+
+// submits is holding for a call, whose results the caller holds.
+func (p *proc) submits(e *Submit, cl *class) {
+	id := e.Task.Object(0)
+	switch {
+	case cl.opts.Generator:
+		id = e.Task.Object(raygo.StreamIndex)
+		p.open(e.Task, 0)
+	case cl.opts.NumReturns == 0:
+		return
+	default:
+		p.await(Await{Object: id})
+	}
+	p.refs.set(id, p.refs.get(id)+1)
+}
+
+func (p *proc) await(a Await) {
+	if p.awaits == nil {
+		p.awaits = map[Await]struct{}{}
+	}
+	p.awaits[a] = struct{}{}
+}
+
+func (p *proc) open(id raygo.TaskID, n uint32) {
+	if p.streams == nil {
+		p.streams = map[raygo.TaskID]uint32{}
+	}
+	p.streams[id] = max(p.streams[id], n)
+}
+
+// heardBack forgets what a process waited for.
+func (p *proc) heardBack(m *ToProc) {
+	switch {
+	case m.Notify != nil:
+		delete(p.awaits, Await{Object: m.Notify.Object})
+		if m.Notify.Wanted {
+			delete(p.awaits, Await{Object: m.Notify.Object, Asked: true, Mode: m.Notify.Mode})
+		}
+	case m.Cancelled != nil:
+		delete(p.cancels, m.Cancelled.Request)
+	}
+}
+
+// orphaned has a job wait for a new owner. What runs goes on.
+func (c *Core) orphaned(j *job) {
+	for _, cl := range c.sortedClasses() {
+		if cl.job == j {
+			c.forgetOwner(cl)
+		}
+	}
+	c.after(orphanFor, timer{kind: timerOrphan, job: j, mark: j.watched.epoch})
+	if w := j.watched; w.claim != nil && !w.claimant.down {
+		c.rejoin(j, w.claimant, w.claim.Epoch)
+	}
+}
+
+// forgetOwner gives back what was offered to the owner of a class or kept for it.
+func (c *Core) forgetOwner(cl *class) {
+	cl.want, cl.ownerID = 0, 0
+	c.unreserve(cl)
+	c.endLease(cl)
+}
+
+func (c *Core) orphanDue(j *job, epoch uint32) {
+	if !j.ended && j.owner != nil && j.owner.down && j.watched.epoch == epoch {
+		c.endJob(j, "its owner, peer "+j.owner.id+", is gone, and nobody has taken it over")
+	}
+}
+
+// taken handles the word of a peer that it owns a job now. It is believed of a
+// guardian that the last owner has named, once that owner is gone from here too or
+// has given the job up.
+func (c *Core) taken(from *peer, m *JobTaken) {
+	j := c.jobs[m.Job]
+	if j == nil || j.ended || j.owner != nil && j.watched == nil {
+		c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Unknown: true, Last: true})
+		return
+	}
+	if j.owner == nil {
+		if j.guards != nil && j.guards.named[from.id] && m.Epoch > j.epoch {
+			c.endJob(j, "peer "+from.id+" has taken it over: this peer was gone for it, or gave it up")
+			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Unknown: true, Last: true})
+		}
+		return
+	}
+	w := j.watched
+	if m.Epoch <= w.epoch || !slices.Contains(w.guardians, from.id) {
+		return
+	}
+	if !j.owner.down && !w.yields {
+		w.claim, w.claimant = m, from
+		return
+	}
+	c.rejoin(j, from, m.Epoch)
+}
+
+// rejoin attaches what is here of a job to its new owner.
+func (c *Core) rejoin(j *job, p *peer, epoch uint32) {
+	w := j.watched
+	if !j.owner.down {
+		for _, cl := range c.sortedClasses() {
+			if cl.job == j {
+				c.forgetOwner(cl)
+			}
+		}
+	}
+	if ward := c.wards[j.id]; ward != nil {
+		c.dropWard(ward)
+	}
+	j.owner, w.epoch, w.claim, w.claimant, w.yields, w.base = p, epoch, nil, nil, false, 0
+	c.emit(&JobMoved{Job: j.id, Owner: p.id})
+	m := &Rejoin{Job: j.id, Epoch: epoch}
+	n := 0
+	next := func() {
+		if n++; n >= rejoinMost {
+			c.send(p, m)
+			m, n = &Rejoin{Job: j.id, Epoch: epoch}, 0
+		}
+	}
+	for _, id := range c.sortedProcs() {
+		if pr := c.procs[id]; pr.job == j && pr.peer == nil {
+			c.send(p, &ProcJoined{Proc: id, Job: j.id})
+		}
+	}
+	for _, msg := range w.log {
+		if fp, ok := msg.(*FromProc); ok && fp.Submit != nil {
+			if cl := c.classes[fp.Submit.Class]; cl != nil && cl.job == j {
+				c.introduce(p, cl)
+			}
+		}
+		c.send(p, msg)
+	}
+	for _, t := range sortedTasks(j.tasks) {
+		t.foreign.owner = p
+		m.Tasks = append(m.Tasks, HeldTask{Task: t.id, Award: t.foreign.award})
+		next()
+	}
+	for _, id := range c.sortedProcs() {
+		if pr := c.procs[id]; pr.job == j && pr.peer == nil {
+			pr.tell(func(h ProcHolds) {
+				m.Procs = append(m.Procs, h)
+				n += rejoinMost / 4
+				next()
+			})
+		}
+	}
+	m.Last = true
+	c.send(p, m)
+}
+
+// tell gives f what a process holds and waits for, in parts.
+func (p *proc) tell(f func(ProcHolds)) {
+	const most = rejoinMost / 4
+	refs := sortedRefs(p.refs)
+	awaits := slices.SortedFunc(maps.Keys(p.awaits), func(a, b Await) int {
+		return cmp.Or(slices.Compare(a.Object[:], b.Object[:]), cmp.Compare(a.Mode, b.Mode), compareBool(a.Asked, b.Asked))
+	})
+	for part := range slices.Chunk(refs, most) {
+		h := ProcHolds{Proc: p.id}
+		for _, id := range part {
+			h.Refs = append(h.Refs, HeldRef{Object: id, N: p.refs.get(id)})
+		}
+		f(h)
+	}
+	for part := range slices.Chunk(awaits, most) {
+		f(ProcHolds{Proc: p.id, Awaits: part})
+	}
+	h := ProcHolds{Proc: p.id}
+	for _, id := range slices.SortedFunc(maps.Keys(p.streams), func(a, b raygo.TaskID) int { return slices.Compare(a[:], b[:]) }) {
+		h.Streams = append(h.Streams, StreamTaken{Proc: p.id, Task: id, N: p.streams[id]})
+	}
+	for _, r := range slices.Sorted(maps.Keys(p.cancels)) {
+		h.Cancels = append(h.Cancels, p.cancels[r])
+	}
+	if len(h.Streams)+len(h.Cancels) > 0 {
+		f(h)
+	}
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
