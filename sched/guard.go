@@ -2,7 +2,6 @@ package sched
 
 import (
 	"bytes"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"time"
@@ -44,7 +43,6 @@ type guardian struct {
 	first   bool // it has nothing yet
 	seq     uint64
 	acked   uint64
-	sentAt  time.Time
 	objects marks[raygo.ObjectID]
 	tasks   marks[raygo.TaskID]
 	classes map[ClassID]bool            // sent
@@ -196,14 +194,23 @@ func (c *Core) bestGuardian(j *job) *peer {
 			slices.ContainsFunc(j.guards.slots[:], func(g *guardian) bool { return g != nil && g.peer == p }) {
 			continue
 		}
-		h := fnv.New64a()
-		_, _ = h.Write(j.id[:])
-		_, _ = h.Write([]byte(p.id))
-		if w := h.Sum64(); best == nil || w > most {
+		if w := rendezvous(j.id, p.id); best == nil || w > most {
 			best, most = p, w
 		}
 	}
 	return best
+}
+
+// rendezvous is a peer's weight as guardian of a job: FNV-1a of both, mixed as in
+// MurmurHash3 since FNV leaves the high bits of short inputs alike.
+func rendezvous(j raygo.JobID, peer string) uint64 {
+	h := uint64(0xcbf29ce484222325)
+	for _, b := range slices.Concat(j[:], []byte(peer)) {
+		h = (h ^ uint64(b)) * 0x100000001b3
+	}
+	h = (h ^ h>>33) * 0xff51afd7ed558ccd
+	h = (h ^ h>>33) * 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
 }
 
 // markAll has everything of a job sent to a new guardian.

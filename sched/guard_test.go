@@ -165,3 +165,242 @@ func (s *site) child(e *Execute, name string, k *kind) raygo.ObjectID {
 	s.step(&Submit{Task: task, Class: cl, Proc: s.procs[e.Worker], Parent: e.Task, Args: []byte(name)})
 	return task.Object(0)
 }
+
+// behaviours 108, 144, 236: an owner that is taken for dead and lives gives its job
+// up when it hears that another has it; what others ran goes on.
+func TestOwnerThatWasNotDead(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 3 * time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 8 {
+		ids = append(ids, a.submit(cl))
+	}
+	job := a.job
+	tw.run(500 * time.Millisecond)
+	for _, s := range tw.sites[1:] { // a partition: each side takes the other for dead
+		s.step(&PeerDown{Peer: a.id, Reason: "cut"})
+		a.step(&PeerDown{Peer: s.id, Reason: "cut"})
+		tw.after(time.Second, func() { s.step(&PeerDead{Peer: a.id, Reason: "cut"}) })
+	}
+	tw.run(1500 * time.Millisecond)
+	if !a.owns(job) {
+		t.Fatal("the owner gave its job up before it heard of another")
+	}
+	heirs := 0
+	for _, s := range tw.sites[1:] {
+		if s.owns(job) {
+			heirs++
+		}
+		s.step(a.up(a.c.cfg))
+		a.step(s.up(s.c.cfg))
+	}
+	if heirs != 1 {
+		t.Fatalf("%d peers took the job over", heirs)
+	}
+	tw.run(time.Second)
+	heir := tw.ownerOf(job)
+	if heir == a {
+		t.Fatal("the former owner did not give its job up")
+	}
+	b := tw.sites[3]
+	b.attach(job)
+	b.take(ids...)
+	tw.run(20 * time.Second)
+	b.all(ids)
+	for _, id := range ids {
+		if n := tw.runs[id.Task()]; n > 2 {
+			t.Fatalf("task %s ran %d times", id.Task(), n)
+		}
+	}
+	tw.nothingLeft(job, ids)
+}
+
+func (s *site) owns(id raygo.JobID) bool {
+	j := s.c.jobs[id]
+	return j != nil && !j.ended && j.owner == nil
+}
+
+// What other peers run when its owner dies is not begun anew.
+func TestWhatRunsGoesOn(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 10 * time.Second, big: 1 << 20}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 8 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(time.Second)
+	here := a.ran
+	tw.murder(a)
+	tw.run(4 * time.Second)
+	heir := tw.ownerOf(a.job)
+	heir.attach(a.job)
+	heir.take(ids...)
+	tw.run(30 * time.Second)
+	heir.all(ids)
+	again := 0
+	for _, id := range ids {
+		again += tw.runs[id.Task()] - 1
+	}
+	if again != here || here == 0 || here > 3 {
+		t.Fatalf("%d tasks ran again, %d were at the owner", again, here)
+	}
+	tw.nothingLeft(a.job, ids)
+}
+
+// behaviours 129, 144: what only the owner had is lost with it and says so; what
+// had a copy, or can be made again, is there.
+func TestBytesOfADeadOwner(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].startDetached()
+	put := func(n uint32) raygo.ObjectID {
+		id := raygo.NewTaskID(a.job, a.driver, 1000+n).Object(0)
+		a.store[id] = true
+		a.step(&Put{Object: id, Proc: a.driver, Value: Value{Kind: Stored, Size: 1 << 20, Store: id}})
+		return id
+	}
+	alone, twice := put(1), put(2)
+	a.step(&Replicate{Proc: a.driver, Object: twice, Copies: 2})
+	made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: a.id, Soft: true}))))
+	tw.run(time.Second)
+	tw.murder(a)
+	tw.run(3 * time.Second)
+	b := tw.sites[3]
+	b.attach(a.job)
+	b.take(alone, twice, made, raygo.NewTaskID(a.job, a.driver, 5000).Object(0))
+	tw.run(3 * time.Second)
+	b.all([]raygo.ObjectID{twice, made})
+	if v := b.values[alone]; v.Kind != Failed || v.Code != raygo.CodeOwnerDied {
+		t.Fatalf("%+v", v)
+	}
+	if v := b.values[raygo.NewTaskID(a.job, a.driver, 5000).Object(0)]; v.Kind != Failed {
+		t.Fatalf("of an object that never was: %+v", v)
+	}
+}
+
+// behaviours 144, 190: a generator's items come once each, whoever owns it.
+func TestStreamOfADeadOwner(t *testing.T) {
+	for _, where := range []int{0, 2} { // where the generator runs
+		tw := newTown(t, 4, 2)
+		a := tw.sites[0].startDetached()
+		at := tw.sites[where]
+		soft := opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: at.id, Soft: true}))
+		id := a.submit(a.define("gen", &kind{do: generate(30, 100*time.Millisecond)}, generator(soft))).Task()
+		b := tw.sites[3]
+		b.attach(a.job)
+		b.take(id.Object(raygo.StreamIndex))
+		b.step(&StreamOpen{Proc: b.driver, Task: id})
+		taken := uint32(0)
+		for range 100 {
+			if st := b.streams[id]; st != nil && st.Produced > taken {
+				taken = st.Produced
+				b.step(&StreamTaken{Proc: b.driver, Task: id, N: taken})
+			}
+			if taken > 8 && !a.dead {
+				tw.murder(a)
+			}
+			tw.run(200 * time.Millisecond)
+		}
+		if st := b.streams[id]; st == nil || !st.Ended || st.Produced != 30 || st.Failure.Kind != None || taken != 30 {
+			t.Fatalf("generator at %s: %+v, %d taken", at.id, st, taken)
+		}
+	}
+}
+
+// SIGTERM of the owner: nothing is lost and nothing waits for a death.
+func TestHandOver(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 2 * time.Second}, opts())
+	big := a.define("big", &kind{run: time.Millisecond, big: 1 << 20}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: a.id}), func(o *raygo.Options) { o.MaxRetries = 0 }))
+	var ids []raygo.ObjectID
+	for range 20 {
+		ids = append(ids, a.submit(cl))
+	}
+	ids = append(ids, a.submit(big))
+	tw.run(time.Second)
+	a.step(&Drain{})
+	tw.run(3 * time.Second)
+	if n := a.c.SoleHere(); n != 0 {
+		t.Fatalf("%d objects are only at the peer that leaves", n)
+	}
+	a.step(&HandOver{})
+	tw.run(100 * time.Millisecond)
+	if a.owns(a.job) {
+		t.Fatal("it still owns the job")
+	}
+	if len(a.c.jobs) != 0 {
+		t.Fatal("the job is not done there")
+	}
+	tw.kill(a)
+	b := tw.sites[3]
+	b.attach(a.job)
+	b.take(ids...)
+	tw.run(30 * time.Second)
+	b.all(ids)
+	for _, id := range ids {
+		if n := tw.runs[id.Task()]; n != 1 {
+			t.Fatalf("task %s ran %d times", id.Task(), n)
+		}
+	}
+	tw.nothingLeft(a.job, ids)
+}
+
+// Law 10: a peer that no owner has named cannot take a job, nor can a guardian
+// while the owner is there.
+func TestImpostor(t *testing.T) {
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 10 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(200 * time.Millisecond)
+	named := a.c.jobs[a.job].guards.told
+	if len(named) != 2 {
+		t.Fatalf("guardians: %v", named)
+	}
+	for _, s := range tw.sites[1:] {
+		for _, liar := range tw.sites[1:] {
+			if s != liar {
+				s.step(&Received{From: liar.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+				s.step(&Received{From: liar.id, Msg: &Guard{Job: a.job, Seq: 1, First: true}})
+				s.step(&Received{From: liar.id, Msg: &TakeNow{Job: a.job}})
+			}
+		}
+		if !slices.Contains(named, s.id) {
+			a.step(&Received{From: s.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+		}
+	}
+	tw.run(5 * time.Second)
+	if tw.ownerOf(a.job) != a {
+		t.Fatal("the job changed hands")
+	}
+	a.want(ids...)
+	tw.run(10 * time.Second)
+	a.all(ids)
+	for _, id := range ids {
+		if n := tw.runs[id.Task()]; n != 1 {
+			t.Fatalf("task %s ran %d times", id.Task(), n)
+		}
+	}
+}
+
+// An executor does not wait for ever for a new owner, and a job without guardians
+// ends with its owner.
+func TestNobodyTakesOver(t *testing.T) {
+	tw := newTown(t, 2, 2)
+	a, b := tw.sites[0].startDetached(), tw.sites[1]
+	a.submit(a.define("f", &kind{run: time.Hour}, onPeer(b)))
+	tw.run(time.Second)
+	if b.c.Counts().Running != 1 {
+		t.Fatal("the task does not run")
+	}
+	tw.kill(a) // and nobody is sure of it
+	tw.run(time.Minute)
+	if len(b.c.jobs) != 0 || b.c.Counts().Running != 0 {
+		t.Fatal("it still waits for its owner")
+	}
+}

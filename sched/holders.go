@@ -55,6 +55,10 @@ func (c *Core) held(o *object) {
 	}
 	if c.from == nil {
 		o.here = true
+		if c.draining && o.job.guards != nil && o.soleHere() {
+			o.awayRecord().copies = max(o.awayRecord().copies, 2)
+			c.spreadCopies(o)
+		}
 		return
 	}
 	c.holdBy(o, c.from)
@@ -264,6 +268,43 @@ func (c *Core) openJobAt(p *peer, j *job) {
 			c.send(p, &GuardedBy{Job: j.id, Guardians: j.guards.told})
 		}
 	}
+}
+
+// rescueOwn has copies made of what only this peer has of jobs that outlive it.
+func (c *Core) rescueOwn() {
+	for _, j := range c.sortedJobs() {
+		if j.guards == nil || j.ended {
+			continue
+		}
+		for _, o := range sortedObjects(j.objects) {
+			if o.soleHere() {
+				a := o.awayRecord()
+				a.copies = max(a.copies, 2)
+				c.spreadCopies(o)
+			}
+		}
+	}
+}
+
+// soleHere reports whether an object that is needed is nowhere but here.
+func (o *object) soleHere() bool {
+	return o.here && o.needed() && (o.away == nil || len(o.away.holders) == 0)
+}
+
+// SoleHere counts the objects of jobs that outlive this peer that are nowhere else.
+func (c *Core) SoleHere() int {
+	n := 0
+	for _, j := range c.jobs {
+		if j.guards == nil || j.ended {
+			continue
+		}
+		for _, o := range j.objects.all() {
+			if o.soleHere() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // SoleAt counts the objects that are needed and that only a peer has.

@@ -346,6 +346,7 @@ func (c *Core) drain() {
 	for _, p := range c.peerOrder {
 		c.send(p, &Leaving{})
 	}
+	c.rescueOwn()
 	for _, cl := range c.sortedClasses() {
 		if cl.owned() {
 			continue
