@@ -44,7 +44,7 @@ var ErrTooLarge = errors.New("message too large")
 // Kind says what a frame holds.
 type Kind uint8
 
-// The kinds. Messages of cores come first, in the order of sched/message.go.
+// The kinds. Messages of cores come first, in the order in which they were added.
 const (
 	KindJobOpen Kind = iota + 1
 	KindJobOver
@@ -70,6 +70,13 @@ const (
 	KindLeaving
 	KindRollCall
 	KindPresent
+	KindGuardedBy
+	KindGuard
+	KindGuarded
+	KindSafe
+	KindTakeNow
+	KindJobTaken
+	KindRejoin
 
 	KindPart   Kind = 64 // a piece of a message that is too long for a frame
 	KindLog    Kind = 65 // Log

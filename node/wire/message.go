@@ -64,6 +64,26 @@ func kindOfRare(m sched.Message) Kind {
 	case *sched.Present:
 		return KindPresent
 	}
+	return kindOfGuard(m)
+}
+
+func kindOfGuard(m sched.Message) Kind {
+	switch m.(type) {
+	case *sched.GuardedBy:
+		return KindGuardedBy
+	case *sched.Guard:
+		return KindGuard
+	case *sched.Guarded:
+		return KindGuarded
+	case *sched.Safe:
+		return KindSafe
+	case *sched.TakeNow:
+		return KindTakeNow
+	case *sched.JobTaken:
+		return KindJobTaken
+	case *sched.Rejoin:
+		return KindRejoin
+	}
 	return 0
 }
 
@@ -95,6 +115,13 @@ func fresh(k Kind) sched.Message {
 		KindLeaving:     func() sched.Message { return new(sched.Leaving) },
 		KindRollCall:    func() sched.Message { return new(sched.RollCall) },
 		KindPresent:     func() sched.Message { return new(sched.Present) },
+		KindGuardedBy:   func() sched.Message { return new(sched.GuardedBy) },
+		KindGuard:       func() sched.Message { return new(sched.Guard) },
+		KindGuarded:     func() sched.Message { return new(sched.Guarded) },
+		KindSafe:        func() sched.Message { return new(sched.Safe) },
+		KindTakeNow:     func() sched.Message { return new(sched.TakeNow) },
+		KindJobTaken:    func() sched.Message { return new(sched.JobTaken) },
+		KindRejoin:      func() sched.Message { return new(sched.Rejoin) },
 	}
 	if int(k) >= len(makers) || makers[k] == nil {
 		return nil

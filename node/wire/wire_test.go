@@ -68,9 +68,36 @@ func samples() map[Kind]any {
 		KindLeaving:     &sched.Leaving{},
 		KindRollCall:    &sched.RollCall{Number: 3},
 		KindPresent:     &sched.Present{Number: 3, Tasks: []raygo.TaskID{task}},
-		KindLog:         &Log{Job: job, Body: []byte("lines")},
-		KindAsk:         &Ask{ID: 7, Op: OpQuery, Wait: 1500, Body: []byte("query")},
-		KindAnswer:      &Answer{ID: 7, Body: []byte("rows"), Failure: failure, More: true},
+		KindGuardedBy:   &sched.GuardedBy{Job: job, Guardians: []string{"p1", "p2"}, Yields: true},
+		KindGuard: &sched.Guard{
+			Job: job, Seq: 8, First: true, Over: true, Rank: 1, Epoch: 2, Driver: task.Proc(), Builds: []string{"linux/amd64"}, Info: []byte("info"), Finished: 5, Failed: 6,
+			Classes: []sched.ClassOf{{Class: 3, Job: job, Function: "main.square", Options: opts, Def: []byte("def")}},
+			Objects: []sched.ObjectRecord{{ID: obj, Value: stored, Nested: []raygo.ObjectID{obj}, Holders: []string{"p1"}, CID: "bafy", Copies: 2, Refs: 1, Untaken: true}},
+			Tasks: []sched.TaskRecord{{
+				ID: task, Class: 3, Parent: task, Args: []byte("args"), Deps: []raygo.ObjectID{obj}, Pins: []raygo.ObjectID{obj}, Depth: 1, Attempt: 2, Award: 3, Created: 99,
+				Pending: &sched.PendingRecord{At: "p1", Sys: 1, App: 2, OOM: 3, Cancelled: true, Spares: true, Regen: true, Redo: true, Until: 4},
+				Lineage: &sched.LineageRecord{Rebuilds: 1, Items: 2, Cut: true, Stream: true},
+				Stream: &sched.StreamRecord{
+					Produced: 9, Taken: 8, Asked: 7, All: true, Unheld: true, Fixed: true, Limit: 10, Held: []sched.Outcome{{Index: 1, Value: value}}, Ended: true,
+					Failure: sched.Value{Kind: sched.Failed, Code: raygo.CodePeerDied, Failure: failure},
+				},
+			}},
+			NoObject: []raygo.ObjectID{obj}, NoTask: []raygo.TaskID{task},
+		},
+		KindGuarded:  &sched.Guarded{Job: job, Seq: 8, Refused: true},
+		KindSafe:     &sched.Safe{Job: job, N: 9},
+		KindTakeNow:  &sched.TakeNow{Job: job},
+		KindJobTaken: &sched.JobTaken{Job: job, Epoch: 2},
+		KindRejoin: &sched.Rejoin{
+			Job: job, Epoch: 2, Unknown: true, Last: true, Tasks: []sched.HeldTask{{Task: task, Award: 3}},
+			Procs: []sched.ProcHolds{{
+				Proc: task.Proc(), Refs: []sched.HeldRef{{Object: obj, N: 2}}, Awaits: []sched.Await{{Object: obj, Asked: true, Mode: 1}},
+				Streams: []sched.StreamTaken{{Proc: task.Proc(), Task: task, N: 4}}, Cancels: []sched.Cancel{{Request: 1, Proc: task.Proc(), Task: task, Force: true, Recursive: true}},
+			}},
+		},
+		KindLog:    &Log{Job: job, Body: []byte("lines")},
+		KindAsk:    &Ask{ID: 7, Op: OpQuery, Wait: 1500, Body: []byte("query")},
+		KindAnswer: &Answer{ID: 7, Body: []byte("rows"), Failure: failure, More: true},
 	}
 }
 
@@ -125,7 +152,7 @@ func TestGoldenBytes(t *testing.T) {
 
 func TestEveryMessageHasAKind(t *testing.T) {
 	seen := samples()
-	for k := KindJobOpen; k <= KindPresent; k++ {
+	for k := KindJobOpen; k <= KindRejoin; k++ {
 		m := fresh(k)
 		if m == nil || kindOf(m) != k || seen[k] == nil {
 			t.Errorf("kind %d: made %T, of kind %d, sample %T", k, m, kindOf(m), seen[k])
