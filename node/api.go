@@ -59,6 +59,7 @@ type Node struct {
 	pending      []sched.Event      // what effects gave rise to; stepped in the same turn
 	dirty        []*proc            // connections with unflushed frames
 	remotes      map[string]*remote // peers to which there is a link
+	dead         map[string]string  // of them, those that are known to be dead, and why
 	dirtyRemotes []*remote          // those with unflushed frames
 	late         map[*proc]struct{}
 	commands     map[uint32]chan sched.CancelOutcome // cancels asked for by commands
@@ -96,7 +97,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, born: time.Now(),
 		procs: map[raygo.ProcID]*proc{}, jobs: map[raygo.JobID]*job{}, classes: map[sched.ClassID]*class{},
-		remotes: map[string]*remote{}, workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, allocating: map[raygo.ObjectID]chan struct{}{}, memos: newMemos(),
+		remotes: map[string]*remote{}, dead: map[string]string{}, workers: map[sched.WorkerID]*worker{}, fetches: map[raygo.TaskID]*fetch{}, allocating: map[raygo.ObjectID]chan struct{}{}, memos: newMemos(),
 		late: map[*proc]struct{}{}, commands: map[uint32]chan sched.CancelOutcome{}, idle: make(chan struct{}),
 		ballast: make([]byte, ballastSize),
 	}
@@ -172,8 +173,14 @@ func (n *Node) Drain(ctx context.Context) error {
 func (n *Node) endAll() {
 	n.mu.Lock()
 	n.stopped = true
+	n.step(&sched.HandOver{}) // what was not given away by a drain
+	var given []raygo.JobID
 	for id, j := range n.jobs {
-		if j.owner == "" {
+		switch {
+		case j.owner() != "":
+		case n.core.HasHeir(id):
+			given = append(given, id) // it goes on elsewhere: no peer is told that it is over
+		default:
 			n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
 		}
 	}
@@ -181,6 +188,9 @@ func (n *Node) endAll() {
 		r.full = true // it hears nothing more but what was said already
 		n.step(&sched.PeerDown{Peer: id, Reason: "this peer stopped"})
 		delete(n.remotes, id)
+	}
+	for _, id := range given {
+		n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped; it goes on at another"})
 	}
 	procs := make([]*proc, 0, len(n.procs))
 	for _, p := range n.procs {

@@ -69,7 +69,7 @@ func (n *Node) owns(id raygo.JobID) (own bool) {
 	j := n.jobs[id]
 	n.mu.Unlock()
 	if j != nil {
-		return j.owner == ""
+		return j.owner() == ""
 	}
 	n.book.mu.Lock()
 	defer n.book.mu.Unlock()

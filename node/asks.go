@@ -227,6 +227,15 @@ func (m *mesh) reply(ctx context.Context, peer string, q *wire.Ask) ([]byte, err
 			return nil, err
 		}
 		return wire.Encoded(a), nil
+	case wire.OpShow:
+		var ask wire.ShowAsk
+		if err := wire.Decoded(q.Body, &ask); err != nil {
+			return nil, err
+		}
+		if err := m.n.show(peer, ask.Job); err != nil {
+			return nil, err
+		}
+		return wire.Encoded(struct{}{}), nil
 	case wire.OpClock:
 		return wire.Encoded(&wire.ClockAnswer{Now: time.Now().UnixNano()}), nil
 	case wire.OpSole:

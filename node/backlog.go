@@ -23,10 +23,10 @@ func (n *Node) behind(peer string) bool {
 // waitForOwner keeps a process of another peer's job from asking for more while
 // its owner does not keep up: its connection fills, and it waits in turn.
 func (p *proc) waitForOwner() {
-	if p.job == nil || p.job.owner == "" {
+	if p.job == nil || p.job.owner() == "" {
 		return
 	}
-	for p.n.behind(p.job.owner) {
+	for p.n.behind(p.job.owner()) {
 		select {
 		case <-p.n.ctx.Done():
 			return

@@ -75,6 +75,12 @@ func (n *Node) carryRare(e sched.Effect) {
 		n.classKnown(e)
 	case *sched.CopyHere:
 		n.copyHere(e)
+	case *sched.JobTook:
+		n.jobTook(e)
+	case *sched.JobMoved:
+		n.jobMoved(e)
+	case *sched.JobGuarded:
+		n.jobGuarded(e)
 	}
 }
 
@@ -188,7 +194,7 @@ func (p *proc) miss(e *sched.Notify) {
 		})
 	default:
 		m := missed{id: e.Object, wanted: e.Wanted, mode: e.Mode}
-		if p.job != nil && p.job.owner != "" { // the core here will not know it then
+		if p.job != nil && p.job.owner() != "" { // the core here will not know it then
 			note := *e
 			m.note = &note
 		}

@@ -44,10 +44,11 @@ func (n *Node) jobOpened(e *sched.JobOpened) {
 		n.log.Warn("a peer's description of its job", "peer", e.Owner, "job", e.Job, "err", err)
 	}
 	j := &job{
-		id: e.Job, owner: e.Owner, name: info.Name, binary: info.Program, functions: info.Functions, dir: info.Dir, pid: info.PID,
+		id: e.Job, guest: true, name: info.Name, binary: info.Program, functions: info.Functions, dir: info.Dir, pid: info.PID,
 		started: time.Unix(0, info.Started), logs: info.Logs, platforms: info.Platforms,
 		interned: map[string]sched.ClassID{}, kept: make(chan struct{}),
 	}
+	j.of.Store(&e.Owner)
 	n.jobs[e.Job] = j
 	var ctx context.Context
 	ctx, j.cancel = context.WithCancel(n.ctx)
@@ -83,7 +84,7 @@ func (n *Node) bringProgram(ctx context.Context, j *job) {
 	for {
 		prog, name, err := n.programFrom(ctx, j)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, errForGood) {
-			n.log.Warn("bring a program", "job", j.id, "owner", j.owner, "err", err)
+			n.log.Warn("bring a program", "job", j.id, "owner", j.owner(), "err", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(programRetry):
@@ -113,7 +114,8 @@ func (n *Node) bringProgram(ctx context.Context, j *job) {
 	}
 }
 
-// programFrom asks the owner for the program's name and brings it.
+// programFrom asks the owner for the program's name, or others if it is gone, and
+// brings it.
 func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string, error) {
 	if n.cfg.Simulation != nil {
 		prog, err := launch.OpenProgram(os.Getpid())
@@ -123,8 +125,8 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 		return nil, "", fmt.Errorf("program %s of job %s %w: there is no build of it for %s, only for %v; add one with: raygo run --platform %s",
 			j.binary, j.id, errForGood, platform, j.platforms, platform)
 	}
-	var a wire.ProgramAnswer
-	if err := n.mesh.askFor(ctx, j.owner, wire.OpProgram, &wire.ProgramAsk{Job: j.id, Platform: platform}, &a); err != nil {
+	a, from, err := n.askForProgram(ctx, j)
+	if err != nil {
 		var f *raygo.Failure
 		if errors.As(err, &f) && f.Code == raygo.CodeUnschedulable {
 			err = fmt.Errorf("%w: %w", errForGood, err)
@@ -142,8 +144,8 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 		return prog, name, nil
 	}
 	_, err = n.mesh.swarm.Fetch(ctx, swarm.Want{
-		CID: c, Size: a.Size, Maker: j.owner, Priority: swarm.ForArguments,
-		Holders: func() []string { return []string{j.owner} },
+		CID: c, Size: a.Size, Maker: from, Priority: swarm.ForArguments,
+		Holders: func() []string { return []string{from} },
 		Find:    func(ctx context.Context) []string { return n.mesh.providers(ctx, c) },
 	})
 	if err != nil {
@@ -159,13 +161,31 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 	return prog, name, err
 }
 
+// askForProgram asks the owner of a job what its program is called, and peers that
+// have run tasks of it when the owner is gone.
+func (n *Node) askForProgram(ctx context.Context, j *job) (a wire.ProgramAnswer, from string, err error) {
+	q := &wire.ProgramAsk{Job: j.id, Platform: platform}
+	from = j.owner()
+	if from != "" && n.mesh.who.isLinked(from) {
+		err = n.mesh.askFor(ctx, from, wire.OpProgram, q, &a)
+		return a, from, err
+	}
+	err = errPeerGone
+	for _, from := range n.mesh.linked() {
+		if err = n.mesh.askFor(ctx, from, wire.OpProgram, q, &a); err == nil {
+			return a, from, nil
+		}
+	}
+	return a, "", err
+}
+
 // programAnswer names the build of a job's program for a platform.
 func (n *Node) programAnswer(ctx context.Context, q *wire.ProgramAsk) (*wire.ProgramAnswer, error) {
 	n.mu.Lock()
 	j := n.jobs[q.Job]
 	n.mu.Unlock()
-	if j == nil || j.owner != "" {
-		return nil, raygo.Fail(raygo.CodeJobEnded, "job %s is not of this peer", q.Job)
+	if j == nil || j.guest && j.cid.Load() == nil {
+		return nil, raygo.Fail(raygo.CodeJobEnded, "job %s is not of this peer, which does not have its program either", q.Job)
 	}
 	name := j.programName(ctx)
 	if ctx.Err() != nil {
@@ -190,7 +210,7 @@ func (n *Node) programAnswer(ctx context.Context, q *wire.ProgramAsk) (*wire.Pro
 
 // launchable is the job's program, for which it waits if it is on its way.
 func (n *Node) launchable(ctx context.Context, j *job) (*launch.Program, error) {
-	if j.owner == "" {
+	if !j.guest {
 		return j.program, nil
 	}
 	t := time.NewTimer(n.cfg.WorkerStart)

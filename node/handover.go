@@ -17,7 +17,9 @@ func (n *Node) handOver(ctx context.Context) error {
 	tick := time.NewTicker(soleEvery)
 	defer tick.Stop()
 	for {
-		left := 0
+		n.mu.Lock()
+		left := n.core.SoleHere()
+		n.mu.Unlock()
 		for _, peer := range n.mesh.linked() {
 			var a wire.SoleAnswer
 			if err := n.mesh.askFor(ctx, peer, wire.OpSole, struct{}{}, &a); err != nil {
@@ -27,6 +29,7 @@ func (n *Node) handOver(ctx context.Context) error {
 			left += a.Objects
 		}
 		if left == 0 {
+			n.yieldJobs(ctx)
 			return nil
 		}
 		select {

@@ -28,7 +28,8 @@ const (
 // job is one run of a driver, as the peer keeps it.
 type job struct {
 	id        raygo.JobID
-	owner     string // the peer that it is of; "" for this one
+	of        atomic.Pointer[string] // the peer that it is of; nil for this one
+	guest     bool                   // it was another peer's when it came here
 	name      string
 	program   *launch.Program
 	binary    string // what to show
@@ -38,7 +39,7 @@ type job struct {
 	dir       string
 	pid       int
 	started   time.Time
-	detached  bool
+	detached  bool // it outlives its driver, and its owner if there are others
 	logs      bool
 	drivers   []*proc
 	interned  map[string]sched.ClassID
@@ -51,6 +52,14 @@ type job struct {
 	builds    map[string]string      // CIDs of binaries; complete when kept is closed
 	unusable  string                 // why another peer's job cannot run here; likewise
 	cancel    context.CancelFunc     // of what goes on for another peer's job
+}
+
+// owner is the peer that the job is of, "" for this one.
+func (j *job) owner() string {
+	if p := j.of.Load(); p != nil {
+		return *p
+	}
+	return ""
 }
 
 // accept serves the socket.
@@ -163,8 +172,12 @@ func (p *proc) admit(version uint16) error {
 // enter registers the process and welcomes it.
 func (n *Node) enter(p *proc, w *ipc.Welcome, j *job) error {
 	n.mu.Lock()
-	if f := n.closedTo(j); f != nil {
-		if j != nil && n.jobs[j.id] == nil {
+	f := n.closedTo(j)
+	if f == nil && p.hello.Attach != "" && n.jobs[j.id] != j {
+		f = raygo.Fail(raygo.CodeJobEnded, "job %s has just ended", j.id)
+	}
+	if f != nil {
+		if j != nil && n.jobs[j.id] == nil && p.hello.Attach == "" {
 			n.discard(j)
 		}
 		n.mu.Unlock()
@@ -247,26 +260,6 @@ func (n *Node) jobFor(p *proc) (*job, error) {
 	return j, nil
 }
 
-func (n *Node) jobToAttach(h *ipc.Hello) (*job, error) {
-	id, err := raygo.ParseJobID(h.Attach)
-	if err != nil {
-		return nil, raygo.Fail(raygo.CodeRefused, "%v", err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	j := n.jobs[id]
-	switch {
-	case j == nil || j.ended || j.owner != "":
-		return nil, raygo.Fail(raygo.CodeRefused, "there is no job %s on this peer; list jobs shows those there are", h.Attach)
-	case !j.detached:
-		return nil, raygo.Fail(raygo.CodeRefused, "job %s is not detached: only its own driver may use it", h.Attach)
-	}
-	if d := registryDiff(j.functions, h.Functions); d != "" {
-		return nil, raygo.Fail(raygo.CodeRefused, "this program is not the job's: %s", d)
-	}
-	return j, nil
-}
-
 // registryDiff compares what two programs register; "" when the same.
 func registryDiff(want, have map[string]string) string {
 	var d []string
@@ -307,7 +300,7 @@ func (n *Node) jobDone(e *sched.JobDone) {
 	if j == nil || j.ended {
 		return
 	}
-	if j.owner == "" {
+	if j.owner() == "" {
 		row := n.jobRow(j, &sched.JobView{ID: id, Finished: e.Finished, Failed: e.Failed})
 		row.State, row.Ended = "FINISHED", time.Now()
 		n.book.jobEnded(row)
@@ -336,6 +329,9 @@ func (n *Node) jobDone(e *sched.JobDone) {
 	}
 	n.discard(j)
 	n.memos.forget(id)
+	if n.mesh != nil && j.detached {
+		n.mesh.dht.DropOwner(id)
+	}
 }
 
 // warn tells the job's drivers and the log.

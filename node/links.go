@@ -64,10 +64,13 @@ func (h *linkHandler) Up(peer string, hello link.Hello) {
 // Down takes the end of a link.
 func (h *linkHandler) Down(peer, reason string) {
 	m := (*mesh)(h)
-	m.who.down(peer)
+	left := m.who.down(peer)
 	m.asks.peerGone(peer)
 	m.swarm.Forget(peer)
 	m.n.linkDown(peer, reason)
+	if left {
+		m.n.peerDead(peer, "it left")
+	}
 }
 
 // Frames takes what a peer said.

@@ -166,7 +166,7 @@ func (n *Node) output(w *worker, stderr bool, line []byte) {
 	}
 	switch {
 	case !w.job.logs:
-	case w.job.owner != "":
+	case w.job.owner() != "":
 		n.logToOwner(w.job, &l)
 	default:
 		n.logToDrivers(w.job, &l)

@@ -67,7 +67,7 @@ func (n *Node) afterTurn() {
 		n.timer.Reset(time.Until(next))
 	}
 	if n.draining && !n.stopped {
-		if c := n.core.Counts(); c.Unfinished == 0 || c.Running == 0 && c.Ready == 0 && c.Away == 0 {
+		if c := n.core.Counts(); c.Unfinished == 0 || c.Running == 0 && c.Ready+c.Away == c.Yields {
 			select {
 			case <-n.idle:
 			default:

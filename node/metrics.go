@@ -17,6 +17,7 @@ type metrics struct {
 	n           *Node
 	registry    *prometheus.Registry
 	logsDropped prometheus.Counter
+	jobsTaken   prometheus.Counter
 	finished    *prometheus.Desc
 	tasks       *prometheus.Desc
 	resources   *prometheus.Desc
@@ -36,6 +37,7 @@ func newMetrics(n *Node) *metrics {
 	m := &metrics{
 		n: n, registry: prometheus.NewRegistry(),
 		logsDropped: prometheus.NewCounter(prometheus.CounterOpts{Name: "raygo_log_lines_dropped_total", Help: "Lines of output not passed on to a driver that does not read."}),
+		jobsTaken:   prometheus.NewCounter(prometheus.CounterOpts{Name: "raygo_jobs_taken_over_total", Help: "Jobs that this peer took over from owners that were gone."}),
 		finished:    desc("job_tasks_total", "Tasks of a running job that ended, by outcome. A job's series go with the job.", "job", "state"),
 		tasks:       desc("tasks", "Unfinished tasks by state.", "state"),
 		resources:   desc("resource", "Resources, in whole units (memory in bytes), total and free.", "resource", "kind"),
@@ -46,7 +48,7 @@ func newMetrics(n *Node) *metrics {
 		programs:    desc("programs", "Attached processes."),
 		events:      desc("task_events_dropped_total", "Ended attempts that are no longer kept."),
 	}
-	m.registry.MustRegister(m, m.logsDropped)
+	m.registry.MustRegister(m, m.logsDropped, m.jobsTaken)
 	return m
 }
 

@@ -90,6 +90,7 @@ func (n *Node) linkUp(peer string, role member.Role, up *sched.PeerUp) {
 		return
 	}
 	n.remotes[peer] = &remote{id: peer, client: role != member.RolePeer}
+	delete(n.dead, peer)
 	n.step(up)
 	flush := n.endTurn()
 	n.mu.Unlock()
@@ -116,6 +117,23 @@ func (n *Node) linkDown(peer, reason string) {
 	}
 	delete(n.remotes, peer)
 	n.step(&sched.PeerDown{Peer: peer, Reason: reason})
+	if why, dead := n.dead[peer]; dead {
+		delete(n.dead, peer)
+		n.step(&sched.PeerDead{Peer: peer, Reason: why})
+	}
+	flush := n.endTurn()
+	n.mu.Unlock()
+	flushAll(flush)
+}
+
+// peerDead makes a peer's death known to the core, once its link is down.
+func (n *Node) peerDead(peer, reason string) {
+	n.mu.Lock()
+	if n.remotes[peer] != nil {
+		n.dead[peer] = reason
+	} else {
+		n.step(&sched.PeerDead{Peer: peer, Reason: reason})
+	}
 	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)

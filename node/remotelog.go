@@ -23,7 +23,7 @@ type jobLog struct {
 // to the owner, so that it is there before the result, or when enough came
 // together, or with the next beat. The loop is held.
 func (n *Node) logToOwner(j *job, l *ipc.Log) {
-	r := n.remotes[j.owner]
+	r := n.remotes[j.owner()]
 	if r == nil {
 		return
 	}
@@ -86,7 +86,7 @@ func (n *Node) foreignLog(peer string, body []byte) {
 	}
 	l.Peer = peer
 	n.mu.Lock()
-	if j := n.jobs[m.Job]; j != nil && j.owner == "" && j.logs {
+	if j := n.jobs[m.Job]; j != nil && j.owner() == "" && j.logs {
 		n.logToDrivers(j, &l)
 	}
 	flush := n.endTurn()

@@ -239,7 +239,7 @@ func (n *Node) jobRows(q *ipc.Query) (*ipc.Rows[ipc.JobRow], error) {
 	n.mu.Lock()
 	var rows []ipc.JobRow
 	for _, v := range n.core.Jobs() {
-		if j := n.jobs[v.ID]; j != nil && j.owner == "" {
+		if j := n.jobs[v.ID]; j != nil && j.owner() == "" {
 			rows = append(rows, n.jobRow(j, &v))
 		}
 	}
@@ -313,7 +313,7 @@ func (n *Node) status() *ipc.ClusterStatus {
 		s.Demands = append(s.Demands, ipc.Demand{Shape: d.Shape, FuncName: d.Function, Count: d.Count, Infeasible: d.Infeasible})
 	}
 	for _, j := range n.jobs {
-		if j.owner == "" {
+		if j.owner() == "" {
 			s.Jobs++
 		}
 	}

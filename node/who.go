@@ -229,6 +229,7 @@ func (w *whoIsThere) judged(e *gossip.Judged) {
 		return
 	}
 	w.m.dropLater(e.Peer, "it is dead: "+e.Reason)
+	w.m.n.peerDead(e.Peer, e.Reason)
 	if id, err := peer.Decode(e.Peer); err == nil {
 		w.m.dht.Remove(id)
 	}
@@ -275,23 +276,24 @@ func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.Peer
 
 // upOf is what the scheduler is told of a peer.
 func upOf(a *gossip.Advert) *sched.PeerUp {
-	up := &sched.PeerUp{Peer: a.Peer, Totals: a.Totals, Labels: a.Labels, Platform: a.Platform, Tier: a.Tier, Draining: a.Draining}
+	up := &sched.PeerUp{Peer: a.Peer, Incarnation: a.Incarnation, Totals: a.Totals, Labels: a.Labels, Platform: a.Platform, Tier: a.Tier, Draining: a.Draining}
 	if id, err := peer.Decode(a.Peer); err == nil {
 		up.Tag = tagOf([]byte(id))
 	}
 	return up
 }
 
-// down takes the end of a link.
-func (w *whoIsThere) down(id string) {
+// down takes the end of a link. It reports whether the peer had said that it goes.
+func (w *whoIsThere) down(id string) (left bool) {
 	w.mu.Lock()
 	delete(w.linked, id)
 	w.count.Store(int32(len(w.linked)))
 	if o := w.others[id]; o != nil && o.leaves {
-		o.died = time.Now()
+		o.died, left = time.Now(), true
 	}
 	w.mu.Unlock()
 	w.tell(&gossip.LinkDown{Peer: id})
+	return left
 }
 
 // left takes a peer's word that it goes: it is dead without further waiting.

@@ -125,28 +125,6 @@ func (gs *guards) forget(p *peer) {
 	delete(gs.saidSafe, p)
 }
 
-// jobShown makes a job of ours known to a peer where a program attaches to it.
-func (c *Core) jobShown(e *JobShown) {
-	if j, p := c.jobs[e.Job], c.peers[e.Peer]; j != nil && p != nil && !j.ended && j.owner == nil && j.detached {
-		c.openJobAt(p, j)
-	}
-}
-
-// metAgain tells a peer of the jobs that were taken over while it was away, and
-// sees to those of its own that this one guards.
-func (c *Core) metAgain(p *peer) {
-	for _, j := range c.sortedJobs() {
-		switch {
-		case j.ended:
-		case j.owner == nil && j.epoch > 0:
-			c.claim(p, j)
-		case j.owner != nil && j.owner.down && j.owner.id == p.id && j.owner.incarnation == p.incarnation:
-			c.endJob(j, "its owner, peer "+p.id+", was out of reach: what it had here runs anew")
-		}
-	}
-	c.wardsOf(p)
-}
-
 // guardAll looks at the guardians of all jobs again: a peer has come or gone.
 func (c *Core) guardAll() {
 	for _, j := range c.sortedJobs() {
@@ -475,21 +453,5 @@ func (c *Core) hear(from *peer, msg Message) {
 func (c *Core) heardOf(from *peer, id raygo.JobID) {
 	if j := c.jobs[id]; j != nil && j.guards != nil {
 		j.guards.heard[from]++
-	}
-}
-
-// yieldJobs gives the jobs that outlive this peer to their first guardians.
-func (c *Core) yieldJobs() {
-	for _, j := range c.sortedJobs() {
-		if j.guards == nil || j.ended || j.guards.slots[0] == nil {
-			continue
-		}
-		c.tellGuardians(j, true)
-		for rank, g := range j.guards.slots {
-			for g != nil && (g.first || len(g.objects.order)+len(g.tasks.order) > 0) {
-				c.sendGuard(j, rank, g)
-			}
-		}
-		c.send(j.guards.slots[0].peer, &TakeNow{Job: j.id})
 	}
 }

@@ -234,6 +234,9 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 	}
 	if j.owner == nil {
 		if j.guards != nil && j.guards.named[from.id] && m.Epoch > j.epoch {
+			for _, p := range c.peerOrder {
+				delete(p.opened, j.id) // it is not over for them
+			}
 			c.endJob(j, "peer "+from.id+" has taken it over: this peer was gone for it, or gave it up")
 			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Unknown: true, Last: true})
 		}

@@ -163,3 +163,47 @@ func (c *Core) adopted(j *job) {
 	}
 	c.chooseGuardians(j)
 }
+
+// HasHeir reports whether a job of this peer goes on elsewhere when it ends here.
+func (c *Core) HasHeir(id raygo.JobID) bool {
+	j := c.jobs[id]
+	return j != nil && !j.ended && j.owner == nil && j.guards != nil && j.guards.slots[0] != nil
+}
+
+// jobShown makes a job of ours known to a peer where a program attaches to it.
+func (c *Core) jobShown(e *JobShown) {
+	if j, p := c.jobs[e.Job], c.peers[e.Peer]; j != nil && p != nil && !j.ended && j.owner == nil && j.detached {
+		c.openJobAt(p, j)
+	}
+}
+
+// metAgain tells a peer of the jobs that were taken over while it was away, and
+// sees to those of its own that this one guards.
+func (c *Core) metAgain(p *peer) {
+	for _, j := range c.sortedJobs() {
+		switch {
+		case j.ended:
+		case j.owner == nil && j.epoch > 0:
+			c.claim(p, j)
+		case j.owner != nil && j.owner.down && j.owner.id == p.id && j.owner.incarnation == p.incarnation:
+			c.endJob(j, "its owner, peer "+p.id+", was out of reach: what it had here runs anew")
+		}
+	}
+	c.wardsOf(p)
+}
+
+// yieldJobs gives the jobs that outlive this peer to their first guardians.
+func (c *Core) yieldJobs() {
+	for _, j := range c.sortedJobs() {
+		if j.guards == nil || j.ended || j.guards.slots[0] == nil {
+			continue
+		}
+		c.tellGuardians(j, true)
+		for rank, g := range j.guards.slots {
+			for g != nil && (g.first || len(g.objects.order)+len(g.tasks.order) > 0) {
+				c.sendGuard(j, rank, g)
+			}
+		}
+		c.send(j.guards.slots[0].peer, &TakeNow{Job: j.id})
+	}
+}

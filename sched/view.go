@@ -262,6 +262,7 @@ func (c *Core) infeasible(cl *class) string {
 type Counts struct {
 	Unfinished, Ready, Running, OOMKills int
 	Away                                 int // tasks of ours that other peers have
+	Yields                               int // of Ready and Away, those of jobs that go on elsewhere when this peer ends
 }
 
 // Counts returns the totals.
@@ -269,9 +270,17 @@ func (c *Core) Counts() Counts {
 	n := Counts{Unfinished: c.tasks, OOMKills: c.oomKills}
 	for _, cl := range c.ready {
 		n.Ready += cl.queue.n
+		if c.HasHeir(cl.job.id) {
+			n.Yields += cl.queue.n
+		}
 	}
 	for _, p := range c.peerOrder {
 		n.Away += len(p.running)
+		for _, t := range p.running {
+			if t.job.guards != nil && c.HasHeir(t.job.id) {
+				n.Yields++
+			}
+		}
 	}
 	for _, w := range c.order {
 		if w.state == busy || w.state == blockedState {

@@ -20,6 +20,7 @@ const (
 	OpSole                   // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
 	OpClock                  // Body is empty; answered by a ClockAnswer
 	OpQueryAll               // as OpQuery, but the peer that is asked asks all others too
+	OpShow                   // Body is a ShowAsk; the answer is empty: the job is made known to the asker
 )
 
 // Ask is a question. The answer comes within Wait milliseconds, or nobody wants
@@ -49,6 +50,12 @@ type ProgramAsk struct {
 type ProgramAnswer struct {
 	CID  string `cbor:"1,keyasint"`
 	Size uint64 `cbor:"2,keyasint"`
+}
+
+// ShowAsk asks a job's owner to make the job known to the asker, where a program
+// attaches to it.
+type ShowAsk struct {
+	Job raygo.JobID `cbor:"1,keyasint"`
 }
 
 // ClockAnswer is what time it is at a peer, in Unix nanoseconds.
