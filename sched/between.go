@@ -135,6 +135,10 @@ func (m *FromProc) asEvent() Event {
 
 func (c *Core) putOff(j *job, ev Event) {
 	a := j.adopting
+	if e, ok := ev.(*Submit); ok {
+		own := *e // the caller's memory
+		ev = &own
+	}
 	if a.late = append(a.late, ev); len(a.late) > lateMost {
 		clear(a.waiting)
 		c.adopted(j)

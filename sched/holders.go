@@ -295,7 +295,7 @@ func (o *object) soleHere() bool {
 func (c *Core) SoleHere() int {
 	n := 0
 	for _, j := range c.jobs {
-		if j.guards == nil || j.ended {
+		if !c.HasHeir(j.id) {
 			continue
 		}
 		for _, o := range j.objects.all() {

@@ -307,7 +307,7 @@ func (c *Core) handBack(t *task) {
 // their owner may know a better place.
 func (c *Core) returnDue(cl *class) {
 	cl.returnTimed = false
-	if cl.job.ended || cl.queue.n == 0 {
+	if cl.job.ended || cl.owned() || cl.queue.n == 0 {
 		return
 	}
 	limit := max(returnAfter, 2*cl.mean)

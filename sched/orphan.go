@@ -82,7 +82,12 @@ func weight(m Message) int {
 func (c *Core) toOwner(j *job, m Message) {
 	if j.watched != nil {
 		if _, ok := counts(m); ok {
-			j.watched.keep(m)
+			if f, ok := m.(*FromProc); ok && f.Submit != nil {
+				e := *f.Submit // the caller's memory
+				j.watched.keep(&FromProc{Submit: &e})
+			} else {
+				j.watched.keep(m)
+			}
 		}
 	}
 	c.send(j.owner, m)
@@ -91,7 +96,9 @@ func (c *Core) toOwner(j *job, m Message) {
 // report tells the owner of a task of its end, at the end of the step.
 func (c *Core) report(p *peer, r TaskResult) {
 	if j := c.jobs[r.Task.Job()]; j != nil && j.watched != nil && j.owner == p {
-		j.watched.keep(&Done{Results: []TaskResult{r}})
+		kept := r
+		kept.Outcomes = slices.Clone(r.Outcomes) // the caller's memory
+		j.watched.keep(&Done{Results: []TaskResult{kept}})
 	}
 	if p.down {
 		return
