@@ -174,13 +174,8 @@ func (n *Node) endAll() {
 	n.mu.Lock()
 	n.stopped = true
 	n.step(&sched.HandOver{}) // what was not given away by a drain
-	var given []raygo.JobID
 	for id, j := range n.jobs {
-		switch {
-		case j.owner() != "":
-		case n.core.HasHeir(id):
-			given = append(given, id) // it goes on elsewhere: no peer is told that it is over
-		default:
+		if j.owner() == "" && !n.core.HasHeir(id) {
 			n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
 		}
 	}
@@ -189,8 +184,8 @@ func (n *Node) endAll() {
 		n.step(&sched.PeerDown{Peer: id, Reason: "this peer stopped"})
 		delete(n.remotes, id)
 	}
-	for _, id := range given {
-		n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped; it goes on at another"})
+	for id := range n.jobs { // and what goes on without this peer: nobody is told that it is over
+		n.step(&sched.JobEnded{Job: id, Reason: "the peer stopped"})
 	}
 	procs := make([]*proc, 0, len(n.procs))
 	for _, p := range n.procs {

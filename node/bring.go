@@ -203,7 +203,11 @@ func (n *Node) copyHere(e *sched.CopyHere) {
 		wait := copyRetry
 		for try := 1; ; try++ {
 			err := n.bring(n.ctx, &src, swarm.ForCopy, false)
-			if err == nil || n.ctx.Err() != nil {
+			if err == nil {
+				n.do(&sched.Copied{Object: src.Object}) // it may have been here all along, of which the last owner knew
+				return
+			}
+			if n.ctx.Err() != nil {
 				return
 			}
 			n.log.Warn("keep a copy of an object", "object", src.Object, "holders", src.Holders, "try", try, "err", err)

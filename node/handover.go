@@ -16,7 +16,7 @@ const soleEvery = 50 * time.Millisecond
 func (n *Node) handOver(ctx context.Context) error {
 	tick := time.NewTicker(soleEvery)
 	defer tick.Stop()
-	for {
+	for said := -1; ; {
 		n.mu.Lock()
 		left := n.core.SoleHere()
 		n.mu.Unlock()
@@ -27,6 +27,10 @@ func (n *Node) handOver(ctx context.Context) error {
 				continue
 			}
 			left += a.Objects
+		}
+		if left != said {
+			said = left
+			n.log.Debug("handing over what only this peer has", "objects", left)
 		}
 		if left == 0 {
 			n.yieldJobs(ctx)

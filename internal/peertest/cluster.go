@@ -304,9 +304,15 @@ func (p *Process) end() {
 	case err := <-p.ended:
 		p.log(err)
 	case <-time.After(endTime):
-		p.c.t.Errorf("peer %d did not end within %s", p.i, endTime)
-		_ = p.cmd.Process.Kill()
-		p.wait()
+		p.c.t.Errorf("peer %d did not end within %s; what it does:", p.i, endTime)
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // its stacks go to the log
+		select {
+		case err := <-p.ended:
+			p.log(err)
+		case <-time.After(endTime):
+			_ = p.cmd.Process.Kill()
+			p.wait()
+		}
 	}
 	p.cmd = nil
 }
