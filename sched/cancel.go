@@ -62,6 +62,7 @@ func (t *task) unstarted() CancelOutcome {
 // cancelTask cancels a task and, if recursive, what it submitted. The request
 // is answered when it is certain what came of it (law 8).
 func (c *Core) cancelTask(t *task, req *Cancel, why *raygo.Failure, force, recursive bool) {
+	t.closed = t.closed && req == nil
 	if recursive {
 		c.cancelChildren(t, why, force)
 	}

@@ -271,7 +271,7 @@ func (c *Core) cannotRebuild(j *job, ln *lineage, o *object) *raygo.Failure {
 	case ln == nil && j.lineageFull:
 		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and how it was made is no longer remembered: the job's lineage passed its limit of %d MiB", o.id, lineageBytes>>20)
 	case ln == nil:
-		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and cannot be made again: it was put, or its task has MaxRetries(0)", o.id)
+		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it, and cannot be made again: it was put, or its task was cancelled or has MaxRetries(0)", o.id)
 	case ln.class.opts.MaxRetries >= 0 && ln.rebuilds >= ln.class.opts.MaxRetries:
 		return raygo.Fail(raygo.CodeObjectLost, "object %s was lost with the peers that held it for the %d. time; MaxRetries(%d) is used up (max attempts exceeded)", o.id, ln.rebuilds+1, ln.class.opts.MaxRetries)
 	}
@@ -285,6 +285,9 @@ func (c *Core) restart(t *task, o *object) {
 	if t.stream == nil || o.id.Index() >= t.stream.produced || t.redo && o.id.Index() >= t.reached {
 		return // it is still to come
 	}
+	if t.cancelled && (t.at != nil || t.worker != nil) {
+		return // its items are made again once it has ended
+	}
 	c.markTask(t.job, t.id)
 	p := t.at
 	if p == nil {
@@ -297,11 +300,6 @@ func (c *Core) restart(t *task, o *object) {
 	}
 	c.send(p, &StopTask{Task: t.id, Award: t.award, Force: true})
 	c.leavePeer(t)
-	if t.cancelled {
-		c.finishFailed(t, raygo.Fail(raygo.CodeCancelled, "cancelled while it ran"))
-		c.answerCancels(t, Stopped)
-		return
-	}
 	t.redo = true
 	t.sysRetries++
 	t.attempt++

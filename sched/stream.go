@@ -261,6 +261,7 @@ func (c *Core) streamUnheld(j *job, id raygo.TaskID) {
 
 func (c *Core) stopProducer(s *stream) {
 	if s.task != nil && !s.task.settled {
+		s.task.closed = !s.task.cancelled
 		c.cancelTask(s.task, nil, raygo.Fail(raygo.CodeCancelled, "its stream was closed"), false, true)
 	}
 }

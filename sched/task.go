@@ -91,6 +91,7 @@ type task struct {
 	backingOff bool
 	cancelled  bool
 	spares     bool // cancelled without its children
+	closed     bool // cancelled only because nobody wants more of its items
 
 	sysRetries, appRetries, oomRetries uint32
 
@@ -332,8 +333,8 @@ func (c *Core) finish(t *task, v Value) {
 		c.foreignFailed(t, v.Failure)
 		return
 	}
-	if t.stream != nil && t.stream.produced > 0 && !t.stream.fixed {
-		c.remember(t, true, true) // its items stay readable, also if they are lost
+	if t.stream != nil && t.stream.produced > 0 && !t.stream.fixed && (t.closed || v.Code != raygo.CodeCancelled) {
+		c.remember(t, true, true) // its items stay readable, also if they are lost; what was cancelled runs no more (law 8)
 	}
 	c.settle(t, raygo.Failed, v)
 	c.failObjects(t, v)
