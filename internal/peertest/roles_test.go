@@ -46,14 +46,14 @@ type liar struct {
 	mu      sync.Mutex
 	answers map[uint32]*wire.Answer
 	task    []sched.Message // what others said to it on task streams
-	downs   int
+	downs   map[string]bool
 	reader  map[string]*wire.Reader
 }
 
 // newLiar makes one in a role, linked to peers; it claims to have a hundred CPUs.
 func newLiar(t *testing.T, a *member.Authority, role member.Role, peers ...*peertest.Peer) *liar {
 	t.Helper()
-	l := &liar{t: t, answers: map[uint32]*wire.Answer{}, reader: map[string]*wire.Reader{}}
+	l := &liar{t: t, answers: map[uint32]*wire.Answer{}, downs: map[string]bool{}, reader: map[string]*wire.Reader{}}
 	var err error
 	check := func() {
 		t.Helper()
@@ -108,10 +108,10 @@ func newLiar(t *testing.T, a *member.Authority, role member.Role, peers ...*peer
 func (l *liar) Up(string, link.Hello) {}
 
 // Down implements link.Handler.
-func (l *liar) Down(string, string) {
+func (l *liar) Down(p, _ string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.downs++
+	l.downs[p] = true
 }
 
 // Frames implements link.Handler. It is alive as far as the others can tell.
@@ -173,10 +173,11 @@ func (l *liar) say(p *peertest.Peer, m sched.Message) {
 	l.links.Flush(p.Ready.ID)
 }
 
-func (l *liar) down() bool {
+// down reports whether a link to a peer has ended.
+func (l *liar) down(p *peertest.Peer) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.downs > 0
+	return l.downs[p.Ready.ID]
 }
 
 // dhtHas reports whether the cluster's hash table names a holder.
@@ -330,7 +331,7 @@ func TestWhoMayOnlyReadChangesNothing(t *testing.T) {
 	}
 	_, _ = honest.host.Close(), witness.host.Close() // they have no workers
 	unharmed(t, peers)
-	if l.down() {
+	if l.down(peers[0]) || l.down(peers[1]) {
 		t.Error("the link that it looks by has ended")
 	}
 	l.mu.Lock()
@@ -363,7 +364,7 @@ func TestAClientCannotPoseAsAnExecutor(t *testing.T) {
 	}
 	l.mu.Unlock()
 	l.say(peers[0], &sched.Bid{Round: 1, Class: 1, Slots: 100})
-	waitFor(t, "its link ends", l.down)
+	waitFor(t, "its link ends", func() bool { return l.down(peers[0]) })
 	unharmed(t, peers)
 }
 
