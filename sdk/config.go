@@ -81,12 +81,16 @@ func Binary(goos, goarch, path string) InitOption {
 	}
 }
 
-// Detached has the job outlive this process.
+// Detached has the job outlive this process, and the peer that it attaches to:
+// when that one dies or drains, another peer takes the job over and it goes on,
+// as long as there are others. A value of Put that only a dead peer had is lost,
+// see Replicas.
 func Detached() InitOption {
 	return func(c *config) error { c.detached = true; return nil }
 }
 
-// Attach goes on with a detached job; RefOf gives its refs.
+// Attach goes on with a detached job, at any peer of the cluster, whichever the
+// job was started at; RefOf gives its refs.
 func Attach(jobID string) InitOption {
 	return func(c *config) error { c.attach = jobID; return nil }
 }
