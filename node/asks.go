@@ -232,10 +232,11 @@ func (m *mesh) reply(ctx context.Context, peer string, q *wire.Ask) ([]byte, err
 		if err := wire.Decoded(q.Body, &ask); err != nil {
 			return nil, err
 		}
-		if err := m.n.show(peer, ask.Job); err != nil {
+		a, err := m.n.show(peer, ask.Job)
+		if err != nil {
 			return nil, err
 		}
-		return wire.Encoded(struct{}{}), nil
+		return wire.Encoded(a), nil
 	case wire.OpClock:
 		return wire.Encoded(&wire.ClockAnswer{Now: time.Now().UnixNano()}), nil
 	case wire.OpSole:

@@ -166,17 +166,20 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 func (n *Node) askForProgram(ctx context.Context, j *job) (a wire.ProgramAnswer, from string, err error) {
 	q := &wire.ProgramAsk{Job: j.id, Platform: platform}
 	from = j.owner()
-	if from != "" && n.mesh.who.isLinked(from) {
-		err = n.mesh.askFor(ctx, from, wire.OpProgram, q, &a)
-		return a, from, err
-	}
 	err = errPeerGone
-	for _, from := range n.mesh.linked() {
-		if err = n.mesh.askFor(ctx, from, wire.OpProgram, q, &a); err == nil {
-			return a, from, nil
+	if from != "" && n.mesh.who.isLinked(from) {
+		var f *raygo.Failure
+		err = n.mesh.askFor(ctx, from, wire.OpProgram, q, &a)
+		if err == nil || errors.As(err, &f) && f.Code == raygo.CodeUnschedulable {
+			return a, from, err
 		}
 	}
-	return a, "", err
+	for _, other := range n.mesh.linked() {
+		if other != from && n.mesh.askFor(ctx, other, wire.OpProgram, q, &a) == nil {
+			return a, other, nil
+		}
+	}
+	return a, from, err
 }
 
 // programAnswer names the build of a job's program for a platform.

@@ -45,46 +45,69 @@ func (n *Node) jobMoved(e *sched.JobMoved) {
 	}
 }
 
-// jobGuarded publishes where a job is to be found. The loop is held.
+// jobGuarded has it published where a job is to be found. The loop is held.
 func (n *Node) jobGuarded(e *sched.JobGuarded) {
-	if n.mesh == nil || n.stopped {
+	j := n.jobs[e.Job]
+	if n.mesh == nil || n.stopped || j == nil {
 		return
 	}
-	r := dht.OwnerRecord{Job: e.Job, Epoch: uint64(e.Epoch)}
-	var err error
-	if r.Peer, err = peer.Decode(n.id); err != nil {
+	j.guarded = e
+	n.wg.Go(func() { n.publish(e.Job) })
+}
+
+// publish puts the record of a job as it is now, one at a time: the last word is
+// the one that stays, and that of a job which ended meanwhile does not.
+func (n *Node) publish(id raygo.JobID) {
+	m := n.mesh
+	m.publishing.Lock()
+	defer m.publishing.Unlock()
+	now := func() *sched.JobGuarded {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if j := n.jobs[id]; j != nil && j.owner() == "" {
+			return j.guarded
+		}
+		return nil
+	}
+	e := now()
+	if e == nil {
 		return
 	}
+	r := dht.OwnerRecord{Job: id, Epoch: uint64(e.Epoch), Peer: m.host.ID()}
 	for _, g := range e.Guardians {
-		if id, err := peer.Decode(g); err == nil {
-			r.Guardians = append(r.Guardians, id)
+		if p, err := peer.Decode(g); err == nil {
+			r.Guardians = append(r.Guardians, p)
 		}
 	}
-	n.wg.Go(func() {
-		if err := n.mesh.dht.PutOwner(n.ctx, r); err != nil && n.ctx.Err() == nil {
-			n.log.Warn("publish where a job is", "job", r.Job, "err", err)
-		}
-	})
+	if err := m.dht.PutOwner(n.ctx, r); err != nil && n.ctx.Err() == nil {
+		n.log.Warn("publish where a job is", "job", id, "err", err)
+	}
+	if now() == nil {
+		m.dht.DropOwner(id)
+	}
 }
 
 // show makes a detached job of this peer known to another, where a program
-// attaches to it.
-func (n *Node) show(peer string, id raygo.JobID) error {
+// attaches to it. A job of which it has only heard may be found in a while.
+func (n *Node) show(peer string, id raygo.JobID) (*wire.ShowAnswer, error) {
 	n.mu.Lock()
 	j := n.jobs[id]
+	a := &wire.ShowAnswer{}
 	var err error
 	switch {
-	case j == nil || j.ended || j.owner() != "":
-		err = raygo.Fail(raygo.CodeJobEnded, "peer %s does not own job %s", n.id, id)
+	case j == nil || j.ended:
+	case j.owner() != "":
+		a.Heard = true
 	case !j.detached:
 		err = notDetached(id)
 	default:
+		a.Shown = true
 		n.step(&sched.JobShown{Job: id, Peer: peer})
 	}
 	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)
-	return err
+	return a, err
 }
 
 func notDetached(id raygo.JobID) *raygo.Failure {
@@ -158,9 +181,12 @@ func (n *Node) seekJob(ctx context.Context, id raygo.JobID, known *job) (again b
 		if !n.mesh.who.isLinked(p) {
 			continue
 		}
+		var a wire.ShowAnswer
 		var f *raygo.Failure
-		switch err := n.mesh.askFor(ctx, p, wire.OpShow, &wire.ShowAsk{Job: id}, &struct{}{}); {
-		case err == nil:
+		err := n.mesh.askFor(ctx, p, wire.OpShow, &wire.ShowAsk{Job: id}, &a)
+		again = again || a.Heard
+		switch {
+		case a.Shown:
 			return true, nil
 		case errors.As(err, &f) && f.Code == raygo.CodeRefused:
 			return false, f

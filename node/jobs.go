@@ -39,7 +39,8 @@ type job struct {
 	dir       string
 	pid       int
 	started   time.Time
-	detached  bool // it outlives its driver, and its owner if there are others
+	guarded   *sched.JobGuarded // what was last to be published of it; nil: nothing
+	detached  bool              // it outlives its driver, and its owner if there are others
 	logs      bool
 	drivers   []*proc
 	interned  map[string]sched.ClassID
@@ -321,11 +322,13 @@ func (n *Node) jobDone(e *sched.JobDone) {
 			}
 		}
 	}
+	why := raygo.Fail(raygo.CodeJobEnded, "the job was ended")
+	if n.stopped {
+		why = raygo.Fail(raygo.CodePeerDied, "the peer stopped")
+	}
 	for _, p := range j.drivers {
 		p.pins, p.allocs = map[raygo.ObjectID]int{}, map[raygo.ObjectID]uint64{}
-		p.send(func(b []byte) []byte {
-			return ipc.AppendBody(b, ipc.TypeRefused, raygo.Fail(raygo.CodeJobEnded, "the job was ended"))
-		})
+		p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeRefused, why) })
 	}
 	n.discard(j)
 	n.memos.forget(id)

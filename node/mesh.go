@@ -55,7 +55,8 @@ type mesh struct {
 	work    sync.WaitGroup     // answers to other peers, and what else a link gives rise to
 	near    chan peer.AddrInfo // found on the local network
 
-	provided provided
+	provided   provided
+	publishing sync.Mutex // one record of a job's owner is put at a time
 
 	incarnation uint64
 }

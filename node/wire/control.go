@@ -20,7 +20,7 @@ const (
 	OpSole                   // Body is empty; answered by a SoleAnswer: what of the peer's jobs only the asker has
 	OpClock                  // Body is empty; answered by a ClockAnswer
 	OpQueryAll               // as OpQuery, but the peer that is asked asks all others too
-	OpShow                   // Body is a ShowAsk; the answer is empty: the job is made known to the asker
+	OpShow                   // Body is a ShowAsk; answered by a ShowAnswer: a job is made known to the asker
 )
 
 // Ask is a question. The answer comes within Wait milliseconds, or nobody wants
@@ -56,6 +56,13 @@ type ProgramAnswer struct {
 // attaches to it.
 type ShowAsk struct {
 	Job raygo.JobID `cbor:"1,keyasint"`
+}
+
+// ShowAnswer says whether that was done, or whether the peer has heard of the job,
+// which another one owns or takes over.
+type ShowAnswer struct {
+	Shown bool `cbor:"1,keyasint,omitempty"`
+	Heard bool `cbor:"2,keyasint,omitempty"`
 }
 
 // ClockAnswer is what time it is at a peer, in Unix nanoseconds.
