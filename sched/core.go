@@ -27,6 +27,7 @@ type Config struct {
 // names was judged, not measured to the last digit.
 const (
 	idleOverLimit = time.Second            // an idle worker beyond the CPU count goes after this
+	warmShare     = 4                      // this part of all workers may be idle: the pools of several jobs
 	starveAfter   = time.Second            // a ready class passed over so long gets capacity set aside
 	cancelGrace   = 2 * time.Second        // a running task that ignores its context is Unreachable then
 	timeoutGrace  = time.Second            // past Timeout, before the worker is killed

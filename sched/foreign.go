@@ -49,6 +49,7 @@ func (c *Core) assigned(from *peer, m *Assign) {
 			continue
 		}
 		c.enqueue(t, false)
+		c.warmUp(cl)
 		if !cl.returnTimed {
 			cl.returnTimed = true
 			c.after(returnAfter, timer{kind: timerReturn, class: cl})

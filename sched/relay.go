@@ -186,7 +186,7 @@ func (c *Core) jobOpen(from *peer, m *JobOpen) {
 		return
 	}
 	j := &job{
-		id: m.Job, owner: from, warmed: true,
+		id: m.Job, owner: from,
 		tasks: newIndex[*task](m.Job), objects: newIndex[*object](m.Job), streams: map[raygo.TaskID]*stream{},
 	}
 	if m.Guarded {

@@ -58,17 +58,29 @@ type worker struct {
 }
 
 // warmUp starts workers ahead of need, once a job has shown that it has
-// ordinary tasks.
+// ordinary tasks: at its owner when it names a class of them, at another peer
+// with the first task it is given. A start that a task waits for holds the task's
+// CPU meanwhile; one at each peer that is merely asked would be many for nothing.
 func (c *Core) warmUp(cl *class) {
 	j := cl.job
 	if j.warmed || cl.env != "" || cl.demand.gpu > 0 || cl.refused != "" || c.draining {
 		return
 	}
 	j.warmed = true
-	for range min(int(c.led.total.cpu/raygo.Unit), c.cfg.MaxWorkers-len(c.order), 64) {
+	n := min(c.cpus(), c.cfg.MaxWorkers-len(c.order), 64)
+	if j.owner != nil {
+		n = min(n, c.keptWarm()-len(c.order)) // there may be many jobs
+	}
+	for range n - j.workers {
 		c.startWorker(poolKey{job: j.id}, j, cl, nil, nil)
 	}
 }
+
+// cpus is how many workers one pool may have idle.
+func (c *Core) cpus() int { return max(1, int(c.led.total.cpu/raygo.Unit)) }
+
+// keptWarm is how many workers all pools together may have idle.
+func (c *Core) keptWarm() int { return max(c.cpus(), c.cfg.MaxWorkers/warmShare) }
 
 func (c *Core) startWorker(key poolKey, j *job, cl *class, gpus []string, t *task) *worker {
 	c.nextWorker++
@@ -137,15 +149,18 @@ func (c *Core) owns(w *worker) bool {
 	return p != nil && (p.refs.n > 0 || p.held > 0)
 }
 
-// overLimit reports whether more workers are idle than there are CPUs.
-func (c *Core) overLimit() bool {
-	n := 0
+// overLimit reports whether more workers of a pool are idle than there are CPUs,
+// or more of all pools than are kept warm.
+func (c *Core) overLimit(key poolKey) bool {
+	n, all := 0, 0
 	for _, o := range c.order {
 		if o.state == idle {
-			n++
+			if all++; o.key == key {
+				n++
+			}
 		}
 	}
-	return n > max(1, int(c.led.total.cpu/raygo.Unit))
+	return n > c.cpus() || all > c.keptWarm()
 }
 
 // reap stops a worker that has been idle long enough, unless it holds refs.
@@ -155,7 +170,7 @@ func (c *Core) reap(w *worker) {
 		return
 	}
 	limit := c.cfg.WorkerIdle
-	if c.overLimit() {
+	if c.overLimit(w.key) {
 		limit = min(limit, idleOverLimit)
 	}
 	if rest := w.idleSince.Add(limit).Sub(c.now); rest > 0 || c.owns(w) {

@@ -106,6 +106,37 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// A peer that is given a task of another's job starts workers for the next ones,
+// up to its CPUs, and keeps them until they have been idle for a minute.
+func TestWorkersAheadOfNeedAtAnExecutor(t *testing.T) {
+	tw := newTown(t, 2, 4)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	x := a.submit(a.define("f", &kind{run: 10 * time.Millisecond}, onPeer(b)))
+	tw.run(30 * time.Second)
+	a.all([]raygo.ObjectID{x})
+	if n := len(b.c.order); n != 4 {
+		t.Fatalf("after a task of a job there are %d workers for it on 4 CPUs", n)
+	}
+	tw.run(2 * time.Minute)
+	if n := len(b.c.order); n != 0 {
+		t.Fatalf("%d workers were idle for two minutes", n)
+	}
+}
+
+// Workers that are started ahead of need have a bound over all jobs.
+func TestWarmWorkersOfManyJobsAreBounded(t *testing.T) {
+	tw := newTown(t, 9, 4)
+	b := tw.sites[0]
+	for _, a := range tw.sites[1:] {
+		a.start()
+		a.submit(a.define("f", &kind{run: 10 * time.Millisecond}, onPeer(b)))
+	}
+	tw.run(3 * time.Second)
+	if n, most := len(b.c.order), b.c.keptWarm(); n < 4 || n > most {
+		t.Fatalf("%d workers are idle for 8 jobs, want at most %d", n, most)
+	}
+}
+
 // behaviours 24, 111, 114: starts that fail are tried again, then every task of
 // that environment fails; others go on
 func TestSetupFails(t *testing.T) {

@@ -119,7 +119,7 @@ func (l *Load) Measure() (*Measured, error) {
 	cfg := Config{Seed: l.Seed, CheckEvery: 1 << 30, MaxSteps: 1 << 40, Share: true, Sparse: true, KeepTrace: 1000, Net: Net{Latency: l.Latency, Jitter: l.Latency / 2}}
 	for range l.Peers {
 		cfg.Peers = append(cfg.Peers, Machine{
-			Resources: sched.Resources{CPU: raygo.Unit * raygo.Quantity(l.CPUs), Memory: 1 << 34}, Start: l.Start,
+			Resources: sched.Resources{CPU: raygo.Unit * raygo.Quantity(l.CPUs), Memory: 1 << 34}, Start: l.Start, MaxWorkers: 64 + 16*l.CPUs,
 		})
 	}
 	w := New(cfg)
