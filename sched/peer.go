@@ -333,7 +333,7 @@ func (c *Core) jobOver(p *peer, m *JobOver) {
 	case j.owner == p:
 		c.endJob(j, m.Reason)
 	case j.owner == nil && p.opened[j.id]:
-		delete(p.opened, j.id)
+		p.opened[j.id] = false // it is still told of the end: it may have said so and have the job all the same
 		for _, cl := range c.sortedClasses() {
 			if cl.job == j {
 				delete(p.defined, cl.id)

@@ -249,7 +249,7 @@ func (cl *class) owned() bool { return cl.job.owner == nil }
 // what peers call its classes.
 func (c *Core) forgetJobAt(j *job, reason string) {
 	for _, p := range c.peerOrder {
-		if p.opened[j.id] {
+		if _, ok := p.opened[j.id]; ok {
 			delete(p.opened, j.id)
 			c.send(p, &JobOver{Job: j.id, Reason: reason})
 		}
