@@ -30,7 +30,7 @@ const signContext = "raygo-owner-v1\x00"
 // OwnerRecord says which peer owns a job. The owner signs it.
 type OwnerRecord struct {
 	Job       raygo.JobID
-	Epoch     uint64 // grows by one when a guardian takes the job over
+	Epoch     uint64 // grows when a guardian takes the job over
 	Peer      peer.ID
 	Guardians []peer.ID // who may take it over, in this order
 	Seq       uint64    // counts the owner's changes of the record within an epoch; PutOwner sets it

@@ -258,7 +258,7 @@ func (c *Core) guardDue(j *job) {
 // so that no cut between two batches loses both.
 func (c *Core) sendGuard(j *job, rank int, g *guardian) {
 	g.seq++
-	m := &Guard{Job: j.id, Seq: g.seq, First: g.first, Rank: rank, Epoch: j.epoch, Finished: j.finished, Failed: j.failed}
+	m := &Guard{Job: j.id, Seq: g.seq, First: g.first, Rank: rank, Others: j.guards.told, Epoch: j.epoch, Finished: j.finished, Failed: j.failed}
 	if g.first {
 		m.Driver, m.Builds, m.Info = j.driver, j.builds, j.info
 	}

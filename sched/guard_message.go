@@ -32,6 +32,7 @@ type Guard struct {
 	Tasks    []TaskRecord     `cbor:"14,keyasint,omitempty"`
 	NoObject []raygo.ObjectID `cbor:"15,keyasint,omitempty"` // gone
 	NoTask   []raygo.TaskID   `cbor:"16,keyasint,omitempty"`
+	Others   []string         `cbor:"17,keyasint,omitempty"` // all guardians
 }
 
 // ObjectRecord is an object as its owner knows it.
@@ -129,12 +130,14 @@ type JobTaken struct {
 // Rejoin is what an executor has of a job, for its new owner. There may be several;
 // Last is set in the last one.
 type Rejoin struct {
-	Job     raygo.JobID `cbor:"1,keyasint"`
-	Epoch   uint32      `cbor:"2,keyasint"`
-	Unknown bool        `cbor:"3,keyasint,omitempty"` // nothing: it was never told of the job
-	Procs   []ProcHolds `cbor:"4,keyasint,omitempty"`
-	Tasks   []HeldTask  `cbor:"5,keyasint,omitempty"`
-	Last    bool        `cbor:"6,keyasint,omitempty"`
+	Job     raygo.JobID      `cbor:"1,keyasint"`
+	Epoch   uint32           `cbor:"2,keyasint"`
+	Unknown bool             `cbor:"3,keyasint,omitempty"` // nothing: it was never told of the job
+	Procs   []ProcHolds      `cbor:"4,keyasint,omitempty"`
+	Tasks   []HeldTask       `cbor:"5,keyasint,omitempty"`
+	Last    bool             `cbor:"6,keyasint,omitempty"`
+	Holds   []raygo.ObjectID `cbor:"7,keyasint,omitempty"` // bytes that it has
+	Owner   string           `cbor:"8,keyasint,omitempty"` // the one that it has, and is there: the sender of JobTaken is not believed
 }
 
 // ProcHolds is what a process holds and waits for.

@@ -91,7 +91,7 @@ func (tw *town) nothingLeft(id raygo.JobID, objects []raygo.ObjectID) {
 // behaviour 144: the owner dies at any moment, again and again, and every getter
 // gets the value of everything that was submitted.
 func TestOwnerDies(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(100) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { ownerDies(t, seed) })
 	}
 }
@@ -403,4 +403,87 @@ func TestNobodyTakesOver(t *testing.T) {
 	if len(b.c.jobs) != 0 || b.c.Counts().Running != 0 {
 		t.Fatal("it still waits for its owner")
 	}
+}
+
+// Laws 1, 5 and 6 while links break, peers are cut off and owners die, with a
+// program that is attached to another peer than the owner.
+func TestOwnersAmongFaults(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { ownersAmongFaults(t, seed) })
+	}
+}
+
+func ownersAmongFaults(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	tw := newTown(t, 6, 2)
+	a := tw.sites[0].startDetached()
+	job := a.job
+	d := tw.sites[5] // the program's
+	d.attach(job)
+	var kinds []ClassID
+	leaf := &kind{run: 80 * time.Millisecond}
+	retry := func(o *raygo.Options) { o.MaxRetries = -1 }
+	kinds = append(kinds,
+		d.define("short", &kind{run: 5 * time.Millisecond}, opts(retry)),
+		d.define("long", &kind{run: 400 * time.Millisecond}, opts(retry, strategy(raygo.Strategy{Kind: raygo.StrategySpread}))),
+		d.define("big", &kind{run: 30 * time.Millisecond, big: 1 << 20}, opts(retry)),
+		d.define("parent", &kind{do: func(s *site, e *Execute) {
+			id := s.child(e, "leaf", leaf)
+			s.await(e, []raygo.ObjectID{id}, func() {
+				s.step(&Release{Proc: s.procs[e.Worker], Objects: []raygo.ObjectID{id}})
+				s.finish(e, Value{Kind: Inline, Bytes: []byte("parent")})
+			})
+		}}, opts(retry)))
+	var ids []raygo.ObjectID
+	for i := range 60 {
+		tw.after(time.Duration(i)*50*time.Millisecond, func() {
+			var deps []raygo.ObjectID
+			if len(ids) > 0 && rng.IntN(2) == 0 {
+				deps = []raygo.ObjectID{ids[rng.IntN(len(ids))]}
+			}
+			ids = append(ids, d.submit(kinds[rng.IntN(len(kinds))], deps...))
+		})
+	}
+	killed := 0
+	for range 3 {
+		tw.run(time.Duration(rng.IntN(1500)) * time.Millisecond)
+		switch x, y := tw.sites[rng.IntN(5)], tw.sites[rng.IntN(5)]; {
+		case rng.IntN(2) == 0 && killed < 2:
+			for _, s := range tw.sites[:5] {
+				if s.owns(job) && !s.dead && s.isGuarded(job) {
+					killed++
+					tw.murder(s)
+					break
+				}
+			}
+		case x != y && !x.dead && !y.dead && !x.owns(job) && !y.owns(job):
+			tw.cut(x, y, time.Duration(100+rng.IntN(3000))*time.Millisecond)
+		}
+	}
+	tw.run(20 * time.Second)
+	if !d.attachedTo(job) {
+		t.Fatal("the program's peer has lost the job")
+	}
+	d.want(ids...)
+	tw.run(20 * time.Second)
+	d.all(ids)
+	for _, id := range ids {
+		if v := d.values[id]; v.Kind == Failed {
+			t.Fatalf("%s: %+v", id, v)
+		}
+	}
+	tw.nothingLeft(job, ids)
+}
+
+// isGuarded reports whether somebody has all that the owner of a job knows, but for
+// the last moments: two owners that die in one moment are too much.
+func (s *site) isGuarded(id raygo.JobID) bool {
+	j := s.c.jobs[id]
+	g := j.guards.slots[0]
+	return j.adopting == nil && g != nil && g.safe != nil
+}
+
+func (s *site) attachedTo(id raygo.JobID) bool {
+	j := s.c.jobs[id]
+	return j != nil && !j.ended && s.c.procs[s.driver] != nil
 }

@@ -219,6 +219,9 @@ func (c *Core) namedAs(from *peer, m *NamedAs) {
 func (c *Core) freeObjects(from *peer, m *FreeObjects) {
 	for _, id := range m.Objects {
 		if j := c.jobs[id.Job()]; j != nil && j.owner == from {
+			if j.watched != nil {
+				delete(j.watched.holds, id)
+			}
 			c.emit(&Delete{Object: id})
 		}
 	}

@@ -28,6 +28,8 @@ type watched struct {
 	claim     *JobTaken // of a guardian, while the owner is there
 	claimant  *peer
 
+	holds map[raygo.ObjectID]struct{} // bytes that are here
+
 	log   []Message // of those that count, what may not be safe yet
 	base  uint64    // messages before them
 	bytes int
@@ -81,6 +83,7 @@ func weight(m Message) int {
 // have to be told.
 func (c *Core) toOwner(j *job, m Message) {
 	if j.watched != nil {
+		j.watched.note(m)
 		if _, ok := counts(m); ok {
 			if f, ok := m.(*FromProc); ok && f.Submit != nil {
 				e := *f.Submit // the caller's memory
@@ -98,7 +101,9 @@ func (c *Core) report(p *peer, r TaskResult) {
 	if j := c.jobs[r.Task.Job()]; j != nil && j.watched != nil && j.owner == p {
 		kept := r
 		kept.Outcomes = slices.Clone(r.Outcomes) // the caller's memory
-		j.watched.keep(&Done{Results: []TaskResult{kept}})
+		done := &Done{Results: []TaskResult{kept}}
+		j.watched.note(done)
+		j.watched.keep(done)
 	}
 	if p.down {
 		return
@@ -107,10 +112,40 @@ func (c *Core) report(p *peer, r TaskResult) {
 	c.touch(p)
 }
 
+// note keeps the list of the bytes that are here.
+func (w *watched) note(m Message) {
+	made := func(id raygo.ObjectID, v *Value) {
+		if v.Kind == Stored && v.Store == id {
+			w.holds[id] = struct{}{}
+		}
+	}
+	switch m := m.(type) {
+	case *Done:
+		r := &m.Results[0]
+		for i := range r.Outcomes {
+			made(r.Task.Object(r.Outcomes[i].Index), &r.Outcomes[i].Value)
+		}
+	case *Yielded:
+		made(m.Task.Object(m.Outcome.Index), &m.Outcome.Value)
+	case *FromProc:
+		if m.Put != nil {
+			made(m.Put.Object, &m.Put.Value)
+		}
+	case *Holds:
+		w.holds[m.Objects[0]] = struct{}{}
+	case *Drops:
+		delete(w.holds, m.Objects[0])
+	}
+}
+
 // guardedBy notes who may take a job over.
 func (c *Core) guardedBy(from *peer, m *GuardedBy) {
 	if j := c.jobs[m.Job]; j != nil && j.owner == from && j.watched != nil {
-		j.watched.guardians, j.watched.yields = m.Guardians, m.Yields
+		w := j.watched
+		w.guardians, w.yields = m.Guardians, m.Yields
+		if w.claim != nil && w.yields {
+			c.taken(w.claimant, w.claim)
+		}
 	}
 }
 
@@ -213,7 +248,7 @@ func (c *Core) orphaned(j *job) {
 	}
 	c.after(orphanFor, timer{kind: timerOrphan, job: j, mark: j.watched.epoch})
 	if w := j.watched; w.claim != nil && !w.claimant.down {
-		c.rejoin(j, w.claimant, w.claim.Epoch)
+		c.taken(w.claimant, w.claim)
 	}
 }
 
@@ -240,8 +275,11 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 		return
 	}
 	if j.owner == nil {
-		if j.guards != nil && j.guards.named[from.id] && m.Epoch > j.epoch {
+		if j.guards != nil && (j.guards.named[from.id] || j.epoch > 0) && c.yieldsTo(j, from, m.Epoch) {
 			for _, p := range c.peerOrder {
+				if p.opened[j.id] && p != from {
+					c.send(p, &GuardedBy{Job: j.id, Guardians: []string{from.id}, Yields: true})
+				}
 				delete(p.opened, j.id) // it is not over for them
 			}
 			c.endJob(j, "peer "+from.id+" has taken it over: this peer was gone for it, or gave it up")
@@ -250,14 +288,29 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 		return
 	}
 	w := j.watched
-	if m.Epoch <= w.epoch || !slices.Contains(w.guardians, from.id) {
+	if m.Epoch <= w.epoch {
+		if !j.owner.down && j.owner != from {
+			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Owner: j.owner.id})
+		}
 		return
 	}
-	if !j.owner.down && !w.yields {
-		w.claim, w.claimant = m, from
+	if !slices.Contains(w.guardians, from.id) || !j.owner.down && !w.yields {
+		if w.claim == nil || w.claim.Epoch < m.Epoch { // the owner may name it yet, or go
+			w.claim, w.claimant = m, from
+		}
+		if !j.owner.down {
+			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Owner: j.owner.id})
+		}
 		return
 	}
 	c.rejoin(j, from, m.Epoch)
+}
+
+// yieldsTo reports whether this owner of a job gives way to another one: two
+// guardians have taken the job that did not hear of each other. The one that comes
+// first among them has the higher epoch.
+func (c *Core) yieldsTo(j *job, p *peer, epoch uint32) bool {
+	return epoch > j.epoch || epoch == j.epoch && p.id > c.cfg.Self
 }
 
 // rejoin attaches what is here of a job to its new owner.
@@ -309,6 +362,9 @@ func (c *Core) rejoin(j *job, p *peer, epoch uint32) {
 				next()
 			})
 		}
+	}
+	for part := range slices.Chunk(sortedKeys(w.holds), rejoinMost) {
+		c.send(p, &Rejoin{Job: j.id, Epoch: epoch, Holds: part})
 	}
 	m.Last = true
 	c.send(p, m)

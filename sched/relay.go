@@ -190,7 +190,7 @@ func (c *Core) jobOpen(from *peer, m *JobOpen) {
 		tasks: newIndex[*task](m.Job), objects: newIndex[*object](m.Job), streams: map[raygo.TaskID]*stream{},
 	}
 	if m.Guarded {
-		j.watched = &watched{}
+		j.watched = &watched{holds: map[raygo.ObjectID]struct{}{}}
 	}
 	c.jobs[m.Job] = j
 	c.emit(&JobOpened{Job: m.Job, Owner: from.id, Info: m.Info})

@@ -24,9 +24,10 @@ type adoption struct {
 	waiting map[*peer]bool                    // have not said all
 	there   map[*peer]map[raygo.TaskID]uint32 // what executors run, by award
 	holds   []ProcHolds
-	failed  map[raygo.TaskID]bool // tasks that went with their executor
-	early   []Event               // calls and results that executors say again
-	late    []Event               // what came since
+	bytes   map[*peer][]raygo.ObjectID // that executors have
+	failed  map[raygo.TaskID]bool      // tasks that went with their executor
+	early   []Event                    // calls and results that executors say again
+	late    []Event                    // what came since
 	closing bool
 }
 
@@ -38,11 +39,11 @@ func (c *Core) takeOver(w *ward) {
 	}
 	c.dropWard(w)
 	watched := j.watched
-	j.epoch, j.owner, j.watched = max(w.epoch, watched.epoch)+1+uint32(w.rank), nil, nil
+	j.epoch, j.owner, j.watched = max(w.epoch, watched.epoch)+guardians-uint32(w.rank), nil, nil
 	j.detached, j.driver, j.info, j.builds = true, w.driver, w.info, w.builds
 	j.finished, j.failed = w.finished, w.failed
 	j.byDef = map[string]*class{}
-	j.adopting = &adoption{from: w.owner.id, waiting: map[*peer]bool{}, there: map[*peer]map[raygo.TaskID]uint32{}, failed: map[raygo.TaskID]bool{}}
+	j.adopting = &adoption{from: w.owner.id, waiting: map[*peer]bool{}, there: map[*peer]map[raygo.TaskID]uint32{}, bytes: map[*peer][]raygo.ObjectID{}, failed: map[raygo.TaskID]bool{}}
 	c.emit(&JobTook{Job: j.id, From: w.owner.id, Epoch: j.epoch, Driver: w.driver})
 	c.warn(j, fmt.Sprintf("peer %s, which owned this job, is gone: this peer goes on with it (epoch %d)", w.owner.id, j.epoch))
 	c.ownProcs(j)
@@ -52,11 +53,20 @@ func (c *Core) takeOver(w *ward) {
 	c.adoptObjects(j, w)
 	for _, t := range sortedTasks(j.tasks) {
 		t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
+		if id := t.id.Object(0); t.stream == nil && !t.regen && t.class.opts.NumReturns != 0 && j.objects.get(id) == nil {
+			c.newObject(j, id) // who holds it is still to be told
+		}
 	}
 	for _, m := range watched.log {
 		c.repeat(j, m)
 	}
+	for _, id := range sortedKeys(watched.holds) {
+		j.adopting.late = append(j.adopting.late, &Copied{Object: id})
+	}
 	j.guards = newGuards()
+	for _, id := range w.others { // they may take it as well, if they do not hear of this one
+		j.guards.named[id] = true
+	}
 	for _, p := range c.peerOrder {
 		c.claim(p, j)
 	}
@@ -85,6 +95,10 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 		delete(p.opened, j.id)
 	}
 	a := j.adopting
+	if a != nil && m.Owner != "" && m.Owner != a.from && m.Owner != c.cfg.Self {
+		c.standBack(j, m.Owner)
+		return
+	}
 	if a == nil || !a.waiting[p] { // too late, or it came back: what it runs runs elsewhere
 		for _, h := range m.Tasks {
 			if t := p.running[h.Task]; t == nil || t.award != h.Award {
@@ -94,6 +108,7 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 		for i := range m.Procs {
 			c.adoptHolds(j, p, m.Procs[i:i+1])
 		}
+		c.holds(p, &Holds{Objects: m.Holds})
 		return
 	}
 	if a.there[p] == nil {
@@ -108,10 +123,20 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 			a.holds = append(a.holds, m.Procs[i])
 		}
 	}
+	a.bytes[p] = append(a.bytes[p], m.Holds...)
 	if m.Last {
 		delete(a.waiting, p)
 		c.adopted(j)
 	}
+}
+
+// standBack leaves a job to another guardian, which has taken it before and whom
+// executors believe.
+func (c *Core) standBack(j *job, owner string) {
+	for _, p := range c.peerOrder {
+		delete(p.opened, j.id) // it is not over for them
+	}
+	c.endJob(j, "peer "+owner+" has taken it over")
 }
 
 // adopted ends the time between two owners once nobody has more to say.
@@ -140,6 +165,11 @@ func (c *Core) adopted(j *job) {
 	}
 	lost := raygo.Fail(raygo.CodePeerDied, "peer %s, which had it, is gone", a.from)
 	c.adoptHolds(j, nil, a.holds)
+	for _, p := range c.peerOrder {
+		c.from = p
+		c.holds(p, &Holds{Objects: a.bytes[p]})
+	}
+	c.from = nil
 	j.adopting = nil
 	c.settleStreams(j)
 	c.settleObjects(j)

@@ -252,6 +252,7 @@ func (c *Core) expect(t *task, p *proc) {
 		t.job.streams[t.id] = t.stream
 		o := c.newObject(t.job, t.id.Object(raygo.StreamIndex))
 		o.value = Value{Kind: Inline}
+		c.markObject(t.job, o.id)
 		c.hold(p, o)
 		return
 	}

@@ -25,6 +25,7 @@ type town struct {
 	quick  bool // do not check the laws after each step
 	ranAt  func(raygo.TaskID)
 	onSend func(Message)
+	breaks map[[2]string]int // of links, counted: what is on its way is lost with one
 }
 
 // kind is what tasks of a function do.
@@ -159,6 +160,36 @@ func (tw *town) kill(s *site) {
 	}
 }
 
+func linkOf(a, b string) [2]string { return [2]string{min(a, b), max(a, b)} }
+
+// cut breaks the link of two sites for a while. If it is long enough each takes the
+// other for dead.
+func (tw *town) cut(a, b *site, d time.Duration) {
+	if tw.breaks == nil {
+		tw.breaks = map[[2]string]int{}
+	}
+	link := linkOf(a.id, b.id)
+	tw.breaks[link]++
+	session := tw.breaks[link]
+	for _, x := range [][2]*site{{a, b}, {b, a}} {
+		x[0].step(&PeerDown{Peer: x[1].id, Reason: "cut"})
+		if d > 1500*time.Millisecond {
+			tw.after(1500*time.Millisecond, func() {
+				if tw.breaks[link] == session {
+					x[0].step(&PeerDead{Peer: x[1].id, Reason: "cut"})
+				}
+			})
+		}
+	}
+	tw.after(d, func() {
+		if tw.breaks[link] == session && !a.dead && !b.dead {
+			tw.breaks[link]++ // a new session
+			a.step(b.up(b.c.cfg))
+			b.step(a.up(a.c.cfg))
+		}
+	})
+}
+
 func (s *site) step(ev Event) {
 	if s.dead {
 		return
@@ -192,7 +223,12 @@ func (s *site) carry(e Effect) {
 		if tw.onSend != nil {
 			tw.onSend(e.Msg)
 		}
+		link := linkOf(s.id, e.To)
+		session := tw.breaks[link]
 		tw.after(tw.lag, func() {
+			if tw.breaks[link] != session {
+				return
+			}
 			if _, task := e.Msg.(*Assign); task && tw.byID[e.To].loses {
 				return
 			}
@@ -247,6 +283,12 @@ func (s *site) carry(e Effect) {
 		})
 	case *Delete:
 		delete(s.store, e.Object)
+	case *JobDone:
+		for id := range s.store {
+			if id.Job() == e.Job {
+				delete(s.store, id)
+			}
+		}
 	case *CopyHere:
 		tw.after(time.Millisecond, func() {
 			s.store[e.Source.Object] = true

@@ -21,6 +21,7 @@ type ward struct {
 	owner       *peer // down, once it is gone
 	incarnation uint64
 	rank        int
+	others      []string // all guardians
 	epoch       uint32
 	driver      raygo.ProcID
 	builds      []string
@@ -59,7 +60,7 @@ func (c *Core) guardFor(from *peer, m *Guard) {
 	if w == nil {
 		return
 	}
-	w.rank, w.epoch, w.finished, w.failed = m.Rank, m.Epoch, m.Finished, m.Failed
+	w.rank, w.others, w.epoch, w.finished, w.failed = m.Rank, m.Others, m.Epoch, m.Finished, m.Failed
 	before := w.bytes
 	w.take(m)
 	if c.wardBytes += w.bytes - before; c.wardBytes > wardsBytes {

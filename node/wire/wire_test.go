@@ -82,14 +82,14 @@ func samples() map[Kind]any {
 					Failure: sched.Value{Kind: sched.Failed, Code: raygo.CodePeerDied, Failure: failure},
 				},
 			}},
-			NoObject: []raygo.ObjectID{obj}, NoTask: []raygo.TaskID{task},
+			NoObject: []raygo.ObjectID{obj}, NoTask: []raygo.TaskID{task}, Others: []string{"p1", "p2"},
 		},
 		KindGuarded:  &sched.Guarded{Job: job, Seq: 8, Refused: true},
 		KindSafe:     &sched.Safe{Job: job, N: 9},
 		KindTakeNow:  &sched.TakeNow{Job: job},
 		KindJobTaken: &sched.JobTaken{Job: job, Epoch: 2},
 		KindRejoin: &sched.Rejoin{
-			Job: job, Epoch: 2, Unknown: true, Last: true, Tasks: []sched.HeldTask{{Task: task, Award: 3}},
+			Job: job, Epoch: 2, Unknown: true, Last: true, Holds: []raygo.ObjectID{obj}, Owner: "p2", Tasks: []sched.HeldTask{{Task: task, Award: 3}},
 			Procs: []sched.ProcHolds{{
 				Proc: task.Proc(), Refs: []sched.HeldRef{{Object: obj, N: 2}}, Awaits: []sched.Await{{Object: obj, Asked: true, Mode: 1}},
 				Streams: []sched.StreamTaken{{Proc: task.Proc(), Task: task, N: 4}}, Cancels: []sched.Cancel{{Request: 1, Proc: task.Proc(), Task: task, Force: true, Recursive: true}},
