@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +12,9 @@ import (
 const (
 	lineageBytes = 256 << 20 // arguments kept for it, of a job
 	fetchTries   = 10        // times that a task's arguments are looked for anew
+
+	deniedMost = 8                // objects that a peer made and denies to have, within
+	deniedIn   = 10 * time.Second // this time, before it gets no more tasks
 
 	fetchFirst = 100 * time.Millisecond // before that, if their holders were not reached; doubles
 	fetchMost  = 5 * time.Second
@@ -197,9 +201,26 @@ func (c *Core) deny(o *object, denied []string) {
 		if id == c.cfg.Self {
 			o.here = false
 		} else if p := c.peers[id]; p != nil {
+			if o.away != nil && len(o.away.holders) > 0 && o.away.holders[0] == p {
+				c.deniesOwn(o.job, p)
+			}
 			c.unholdBy(o, p)
 		}
 	}
+}
+
+// deniesOwn counts objects that a peer has made and does not have. One that goes on
+// like that would have them made again for ever.
+func (c *Core) deniesOwn(j *job, p *peer) {
+	if c.now.Sub(p.deniedSince) > deniedIn {
+		p.denied, p.deniedSince = 0, c.now
+	}
+	if p.denied++; p.denied < deniedMost || p.useless {
+		return
+	}
+	p.useless = true
+	c.topologyChanged()
+	c.warn(j, fmt.Sprintf("peer %s does not have %d objects that it has just made: it gets no more tasks until it has been started anew", p.id, p.denied))
 }
 
 // fetchLost answers a process that could not bring what it was told of.

@@ -139,6 +139,28 @@ func TestTasksThatAPeerLoses(t *testing.T) {
 	}
 }
 
+// A peer that denies what it has made gets no more tasks, so that somebody else
+// makes it.
+func TestObjectsThatAPeerDenies(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, liar := tw.sites[0].start(), tw.sites[1]
+	liar.denies = true
+	cl := a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, opts(
+		strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: liar.id, Soft: true}), func(o *raygo.Options) { o.MaxRetries = -1 }))
+	x := a.submit(cl)
+	use := a.submit(a.define("use", &kind{run: time.Millisecond}, onPeer(tw.sites[2])), a.submit(cl))
+	tw.run(100 * time.Millisecond)
+	a.want(x)
+	tw.run(30 * time.Second)
+	a.all([]raygo.ObjectID{x, use})
+	if liar.ran > 2*deniedMost+2 {
+		t.Fatalf("the peer that denies ran %d tasks", liar.ran)
+	}
+	if len(a.warns) != 1 || !strings.Contains(a.warns[0], liar.id) {
+		t.Fatalf("%q", a.warns)
+	}
+}
+
 // What only takes long is not taken for lost.
 func TestLongTasksAreNotLost(t *testing.T) {
 	tw := newTown(t, 2, 2)

@@ -34,6 +34,9 @@ type peer struct {
 	defined map[ClassID]bool            // classes it was told of, under our number
 	theirs  map[ClassID]*class          // classes it told of, under its number
 
+	denied      int // objects that it made and denies to have, since
+	deniedSince time.Time
+
 	roll   uint64 // the roll call that it has to answer; 0: none
 	rollAt time.Time
 	rolled uint64 // its own that is to be answered at the end of the step

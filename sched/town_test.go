@@ -59,6 +59,7 @@ type site struct {
 	queues  map[WorkerID][]*Execute
 	warns   []string
 	loses   bool // every task that it is given
+	denies  bool // what it has
 	fetched int
 	alarm   time.Time
 	ran     int
@@ -307,7 +308,7 @@ func (s *site) fetch(e *Fetch) {
 				continue
 			}
 			for _, h := range src.Holders {
-				if o := s.tw.site(h); o != nil && o.store[id] {
+				if o := s.tw.site(h); o != nil && o.store[id] && !o.denies {
 					found = true
 				} else {
 					denied[h] = true
@@ -441,7 +442,7 @@ func (s *site) told(n *Notify) {
 	}
 	var denied []string
 	for _, h := range n.Source.Holders {
-		if o := s.tw.site(h); o != nil && o.store[n.Value.Store] {
+		if o := s.tw.site(h); o != nil && o.store[n.Value.Store] && !o.denies {
 			s.values[n.Object] = n.Value
 			return
 		}
