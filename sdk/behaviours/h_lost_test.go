@@ -127,39 +127,6 @@ func TestAPausedPeerComesBack(t *testing.T) {
 	}
 }
 
-// behaviours 235, 127, 95
-func TestADagWhilePeersDieAndComeBack(t *testing.T) {
-	c := peertest.Cluster(t, 4, peertest.Options{CPUs: 1})
-	ctx := soon(c.Peer(0).Driver(), t, 3*time.Minute)
-	const width, layers = 100, 100 // 10,000 tasks
-	layer := make([]raygo.Ref[int], width)
-	for i := range layer {
-		layer[i] = addAll.Remote(ctx, nil)
-	}
-	want := 1
-	for l := 1; l < layers; l++ {
-		next := make([]raygo.Ref[int], width)
-		for i := range next {
-			next[i] = addAll.RemoteArgs(ctx, raygo.All([]raygo.Ref[int]{layer[i], layer[(i+1)%width]}))
-		}
-		layer, want = next, 2*want+1
-		if l%25 == 0 { // each of the others once, while tasks run
-			if _, _, err := raygo.Wait(ctx, next, 1); err != nil {
-				t.Fatal(err)
-			}
-			p := c.Peer(l / 25)
-			p.Kill()
-			p.Start()
-		}
-	}
-	for i, r := range layer {
-		if got, err := raygo.Get(ctx, r); err != nil || got != want {
-			t.Fatalf("value %d is %d, not %d: %v", i, got, want, err)
-		}
-	}
-	c.Meet()
-}
-
 // behaviour 203
 func TestALostItemIsYieldedAgain(t *testing.T) {
 	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2})
