@@ -57,7 +57,17 @@ type Strategy struct {
 	Kind     StrategyKind `cbor:"1,keyasint,omitempty"`
 	Peer     string       `cbor:"2,keyasint,omitempty"` // StrategyAffinity: a libp2p peer ID
 	Soft     bool         `cbor:"3,keyasint,omitempty"` // StrategyAffinity: elsewhere if that peer cannot
-	Selector string       `cbor:"4,keyasint,omitempty"` // StrategyLabels: "zone=eu,disk!=hdd"
+	Selector string       `cbor:"4,keyasint,omitempty"` // StrategyLabels: "zone=eu,disk!=hdd"; after a semicolon one to fall back on
+}
+
+// Selectors are the label selectors of a strategy: the first one, and all in their
+// order if there are several.
+func Selectors(s *Strategy) (first string, all []string) {
+	first, _, several := strings.Cut(s.Selector, ";")
+	if several {
+		all = strings.Split(s.Selector, ";")
+	}
+	return first, all
 }
 
 // Limits on what a task may ask for.

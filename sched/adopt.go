@@ -48,6 +48,7 @@ func (c *Core) ownTasks(j *job) map[raygo.TaskID]*task {
 func (c *Core) adoptClasses(j *job, w *ward) map[ClassID]*class {
 	byNumber := map[ClassID]*class{}
 	for _, cl := range c.sortedClasses() {
+		cl.chosenAt = 0
 		if cl.job == j && len(cl.def) > 0 && j.byDef[string(cl.def)] == nil {
 			j.byDef[string(cl.def)] = cl
 		}

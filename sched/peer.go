@@ -83,6 +83,7 @@ func byPeer(a, b *peer) int { return cmp.Compare(a.id, b.id) }
 func (c *Core) topologyChanged() {
 	c.topology++
 	for _, cl := range c.ready {
+		c.chooseSelector(cl)
 		cl.blockedSince = time.Time{}
 		cl.nextSeek, cl.seekWait = time.Time{}, 0
 	}

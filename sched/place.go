@@ -14,6 +14,7 @@ func (c *Core) enqueue(t *task, front bool) {
 		return
 	}
 	cl := t.class
+	c.chooseSelector(cl)
 	if cl.opts.Memoize && t.memo == memoUnasked && t.stream == nil && cl.opts.NumReturns == 1 {
 		vs, _ := c.values(t)
 		t.memo = memoAsked

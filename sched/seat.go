@@ -41,6 +41,7 @@ func (s *seat) free(now time.Time) int {
 // feasible are the peers on which tasks of a class could run, by their totals,
 // labels and the strategy.
 func (c *Core) feasible(cl *class) []*peer {
+	c.chooseSelector(cl)
 	if cl.lookedAt == c.topology {
 		return cl.peers
 	}
@@ -61,6 +62,27 @@ func (c *Core) feasible(cl *class) []*peer {
 		}
 	}
 	return cl.peers
+}
+
+// chooseSelector puts the first of a class's label selectors in force that this peer
+// or another one meets; the first one if nobody meets any. An executor looks at
+// itself alone: its owner has chosen.
+func (c *Core) chooseSelector(cl *class) {
+	if cl.others == nil || cl.chosenAt == c.topology {
+		return
+	}
+	cl.chosenAt = c.topology
+	for _, s := range cl.others {
+		cl.selector = s
+		if cl.refused, cl.never = c.refusal(cl); cl.refused == "" {
+			return
+		}
+		if cl.owned() && slices.ContainsFunc(c.peerOrder, func(p *peer) bool { return !p.draining && !p.useless && c.suits(cl, p) }) {
+			return
+		}
+	}
+	cl.selector = cl.others[0]
+	cl.refused, cl.never = c.refusal(cl)
 }
 
 // built reports whether there is a build of the job's program for a peer.
@@ -108,7 +130,7 @@ func (c *Core) hasFor(cl *class, p *peer) bool {
 		}
 	}
 	if o.Strategy.Kind == raygo.StrategyLabels {
-		ok, err := Match(o.Strategy.Selector, p.labels)
+		ok, err := Match(cl.selector, p.labels)
 		return ok && err == nil
 	}
 	return true
@@ -116,6 +138,7 @@ func (c *Core) hasFor(cl *class, p *peer) bool {
 
 // atHome reports whether tasks of the class may run on this peer.
 func (c *Core) atHome(cl *class) bool {
+	c.chooseSelector(cl)
 	if cl.refused != "" || c.draining && cl.owned() && len(c.feasible(cl)) > 0 {
 		return false
 	}

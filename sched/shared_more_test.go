@@ -261,3 +261,37 @@ func TestReplicas(t *testing.T) {
 		t.Fatalf("%d copies after the release", count())
 	}
 }
+
+// behaviour 88: selectors are tried in order, as peers come and go.
+func TestFallbackSelectors(t *testing.T) {
+	tw := newTown(t, 1, 0) // the owner has no CPUs
+	a := tw.sites[0].start()
+	slow := tw.add("slow", 2, map[string]string{"tier": "slow"})
+	cl := a.define("f", &kind{run: time.Millisecond}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyLabels, Selector: "tier=fast;tier=slow"})))
+	on := func(want *site) {
+		t.Helper()
+		before := want.ran
+		ids := []raygo.ObjectID{a.submit(cl), a.submit(cl), a.submit(cl)}
+		tw.run(time.Second)
+		a.all(ids)
+		if want.ran != before+3 {
+			t.Fatalf("%d of 3 tasks ran on %s", want.ran-before, want.id)
+		}
+	}
+	on(slow)
+	fast := tw.add("fast", 1, map[string]string{"tier": "fast"})
+	on(fast)
+	tw.kill(fast)
+	tw.run(2 * time.Second)
+	on(slow)
+	tw.kill(slow)
+	tw.run(2 * time.Second)
+	id := a.submit(cl)
+	tw.run(5 * time.Second)
+	if v := a.values[id]; v.Kind != None {
+		t.Fatalf("with nobody there: %+v", v)
+	}
+	tw.add("again", 1, map[string]string{"tier": "slow"})
+	tw.run(2 * time.Second)
+	a.all([]raygo.ObjectID{id})
+}

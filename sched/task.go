@@ -16,8 +16,11 @@ type class struct {
 	opts     raygo.Options
 	demand   demand
 	env      string
-	refused  string // why it can run nowhere as this peer stands
-	never    bool   // and no peer that joins could change that
+	selector string   // of labels, in force; see chooseSelector
+	others   []string // all, if there is a choice
+	chosenAt uint64   // topology when it was
+	refused  string   // why it can run nowhere as this peer stands
+	never    bool     // and no peer that joins could change that
 
 	queue        queue
 	listed       bool      // in Core.ready
@@ -143,7 +146,9 @@ func (c *Core) defineClass(e *ClassDefined) {
 		cl.function = e.Options.Name
 	}
 	cl.demand = c.led.demandOf(&e.Options)
+	cl.selector, cl.others = raygo.Selectors(&e.Options.Strategy)
 	cl.refused, cl.never = c.refusal(cl)
+	c.chooseSelector(cl)
 	c.classes[e.Class] = cl
 	if j.owner == nil {
 		c.warmUp(cl)
@@ -164,7 +169,7 @@ func (c *Core) refusal(cl *class) (string, bool) {
 			return "its affinity is to peer " + s.Peer + ", which is not there", false
 		}
 	case raygo.StrategyLabels:
-		ok, err := Match(s.Selector, c.cfg.Labels)
+		ok, err := Match(cl.selector, c.cfg.Labels)
 		if err != nil {
 			return err.Error(), true
 		}

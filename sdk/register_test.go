@@ -82,6 +82,8 @@ func TestBadOptionsFailTheRef(t *testing.T) {
 		"nameless affinity":  raygo.Strategy(raygo.NodeAffinity("", true)),
 		"empty selector":     raygo.Strategy(raygo.Labels(" ")),
 		"bad selector":       raygo.Strategy(raygo.Labels("zone")),
+		"bad fallback":       raygo.Strategy(raygo.Labels("a=b").Fallback("zone")),
+		"fallback of spread": raygo.Strategy(raygo.Spread().Fallback("a=b")),
 		"open bracket":       raygo.Strategy(raygo.Labels("a in (b")),
 		"retries":            raygo.MaxRetries(-2),
 		"backoff":            raygo.RetryBackoff(2, 1),

@@ -64,6 +64,22 @@ func Labels(selector string) SchedulingStrategy {
 	}
 }
 
+// Fallback adds selectors to Labels, in order: the first one counts that some peer of
+// the cluster meets, by its labels and all that it has, busy or not. Which one that
+// is changes as peers come and go.
+func (st SchedulingStrategy) Fallback(selectors ...string) SchedulingStrategy {
+	if st.err == nil && st.words.Kind != words.StrategyLabels {
+		st.err = errors.New("Fallback: only Labels can fall back on other selectors")
+	}
+	for _, s := range selectors {
+		if st.err == nil {
+			st.err = checkSelector(s)
+		}
+		st.words.Selector += ";" + s
+	}
+	return st
+}
+
 var selectorTerm = regexp.MustCompile(`^[\w./-]+\s*(=\s*[\w./:-]*|!=\s*[\w./:-]*|\s!?in\s*\(\s*[\w./:-]+(\s*,\s*[\w./:-]+)*\s*\))$`)
 
 func checkSelector(selector string) error {

@@ -65,6 +65,15 @@ func TestPlacement(t *testing.T) {
 			}
 		}
 	})
+	// behaviour 88
+	t.Run("Fallback", func(t *testing.T) {
+		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)
+		st := raygo.Labels("kind=none").Fallback("slot in (7,8)", "slot=2", "kind=b")
+		peer, err := raygo.Get(ctx, whereAfter.Options(raygo.Strategy(st)).Remote(ctx, 0))
+		if err != nil || peer != ids[2] {
+			t.Fatalf("ran on %s, not on %s: %v", peer, ids[2], err)
+		}
+	})
 	// behaviour 80
 	t.Run("Spread", func(t *testing.T) {
 		ctx := soon(c.Peer(0).DriverFor(t), t, time.Minute)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/raygo/raygo/internal/peertest"
 	raygo "github.com/raygo/raygo/sdk"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 // on are options that send tasks to a peer while it is there.
@@ -124,6 +125,37 @@ func TestAPausedPeerComesBack(t *testing.T) {
 	back, err := raygo.Get(ctx, whereAfter.Options(raygo.Strategy(raygo.NodeAffinity(ids[1], false))).Remote(ctx, 0))
 	if err != nil || back != ids[1] {
 		t.Fatalf("the peer that came back: %s, %v", back, err)
+	}
+}
+
+// behaviour 130: what a machine had moved to its disk goes with the machine.
+func TestSpilledObjectsOfADeadPeer(t *testing.T) {
+	c := peertest.Cluster(t, 2, peertest.Options{CPUs: 2, Each: func(i int) []string {
+		return []string{"--object-store-memory", []string{"256MiB", "8MiB"}[i]}
+	}})
+	ctx := soon(c.Peer(0).Driver(), t, 2*time.Minute)
+	var refs []raygo.Ref[[]byte]
+	for i := range 12 { // 18 MiB
+		refs = append(refs, seeded.Options(on(c.IDs()[1])).Remote(ctx, i))
+	}
+	await(ctx, t, refs...)
+	var nodes ipc.Rows[ipc.NodeRow]
+	c.Peer(1).Ask(&ipc.Query{Op: ipc.QueryNodes}, &nodes)
+	spilled := uint64(0)
+	for _, n := range nodes.Rows {
+		if n.PeerID == c.IDs()[1] {
+			spilled = uint64(n.Store.SpilledEver)
+		}
+	}
+	if spilled == 0 {
+		t.Fatalf("nothing was spilled: %+v", nodes)
+	}
+	c.Peer(1).Kill()
+	for i, r := range refs {
+		got, err := raygo.Get(ctx, r)
+		if want, _ := seededFn(ctx, i); err != nil || string(got) != string(want) {
+			t.Fatalf("object %d: %d bytes, %v", i, len(got), err)
+		}
 	}
 }
 
