@@ -58,7 +58,7 @@ func (c *Core) object(j *job, id raygo.ObjectID) *object {
 		if s := j.streams[id.Task()]; s != nil && s.ended {
 			return c.late(j, s, id)
 		}
-		return nil
+		return c.latePart(j, id)
 	}
 	if !t.makes(id.Index()) {
 		return nil
@@ -67,6 +67,20 @@ func (c *Core) object(j *job, id raygo.ObjectID) *object {
 	if t.stream != nil {
 		c.expectItem(t.stream, o)
 	}
+	return o
+}
+
+// latePart makes the record of a part of a result that has failed already: who asks
+// for it then is told the same as who asked before.
+func (c *Core) latePart(j *job, id raygo.ObjectID) *object {
+	whole := j.objects.get(id.Task().Object(0))
+	if i := id.Index(); i == 0 || i >= raygo.StreamIndex || whole == nil || whole.value.Kind != Failed {
+		return nil
+	}
+	o := c.newObject(j, id)
+	o.value = whole.value
+	c.markObject(j, id)
+	c.look(o)
 	return o
 }
 

@@ -96,6 +96,15 @@ func TestParts(t *testing.T) {
 	}
 	s.release(b.Object(0), b.Object(1), b.Object(2), b.Object(3))
 
+	late := s.submit(cl) // behaviour 100: parts that are asked for when it has failed
+	s.fail(late, "boom")
+	s.borrow(late.Object(1), late.Object(2))
+	s.want(late.Object(1), late.Object(2), late.Object(3))
+	for i := range uint32(4) {
+		s.failed(late.Object(i), raygo.CodeApp)
+	}
+	s.release(late.Object(0), late.Object(1), late.Object(2))
+
 	for _, vs := range [][]Value{ // behaviour 7: another count, or rubbish
 		{{Kind: Composite, Parts: 2}, inline("1"), inline("2")},
 		{{Kind: Composite, Parts: 1 << 31}, inline("1"), inline("2"), inline("3")},
