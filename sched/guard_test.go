@@ -388,6 +388,41 @@ func TestImpostor(t *testing.T) {
 	}
 }
 
+// Law 10: when the owner is gone only those that it has named can take its job.
+func TestImpostorAfterADeath(t *testing.T) {
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 10 * time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	ids := []raygo.ObjectID{}
+	for range 10 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(200 * time.Millisecond)
+	named := a.c.jobs[a.job].guards.told
+	tw.murder(a)
+	tw.run(1200 * time.Millisecond) // its link is down everywhere, and nobody is sure yet
+	for _, s := range tw.sites[1:] {
+		for _, liar := range tw.sites[1:] {
+			if s == liar || slices.Contains(named, liar.id) {
+				continue
+			}
+			s.step(&Received{From: liar.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+			if j := s.c.jobs[a.job]; j == nil || j.owner == nil || j.owner.id != a.id {
+				t.Fatalf("%s believes %s, which nobody has named", s.id, liar.id)
+			}
+		}
+	}
+	tw.run(2 * time.Second)
+	heir := tw.ownerOf(a.job)
+	if !slices.Contains(named, heir.id) {
+		t.Fatalf("%s owns the job", heir.id)
+	}
+	heir.attach(a.job)
+	heir.take(ids...)
+	tw.run(time.Minute)
+	heir.all(ids)
+}
+
 // An executor does not wait for ever for a new owner, and a job without guardians
 // ends with its owner.
 func TestNobodyTakesOver(t *testing.T) {
