@@ -1,0 +1,85 @@
+package sched
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// Law 10: a peer that no owner has named cannot take a job, nor can a guardian
+// while the owner is there.
+func TestImpostor(t *testing.T) {
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 10 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(200 * time.Millisecond)
+	named := a.c.jobs[a.job].guards.told
+	if len(named) != 2 {
+		t.Fatalf("guardians: %v", named)
+	}
+	for _, s := range tw.sites[1:] {
+		for _, liar := range tw.sites[1:] {
+			if s != liar {
+				s.step(&Received{From: liar.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+				s.step(&Received{From: liar.id, Msg: &Guard{Job: a.job, Seq: 1, First: true}})
+				s.step(&Received{From: liar.id, Msg: &TakeNow{Job: a.job}})
+			}
+		}
+		if !slices.Contains(named, s.id) {
+			a.step(&Received{From: s.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+		}
+	}
+	tw.run(5 * time.Second)
+	if tw.ownerOf(a.job) != a {
+		t.Fatal("the job changed hands")
+	}
+	a.want(ids...)
+	tw.run(10 * time.Second)
+	a.all(ids)
+	for _, id := range ids {
+		if n := tw.runs[id.Task()]; n != 1 {
+			t.Fatalf("task %s ran %d times", id.Task(), n)
+		}
+	}
+}
+
+// Law 10: when the owner is gone only those that it has named can take its job.
+func TestImpostorAfterADeath(t *testing.T) {
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 10 * time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	ids := []raygo.ObjectID{}
+	for range 10 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(200 * time.Millisecond)
+	named := a.c.jobs[a.job].guards.told
+	tw.murder(a)
+	tw.run(1200 * time.Millisecond) // its link is down everywhere, and nobody is sure yet
+	for _, s := range tw.sites[1:] {
+		for _, liar := range tw.sites[1:] {
+			if s == liar || slices.Contains(named, liar.id) {
+				continue
+			}
+			s.step(&Received{From: liar.id, Msg: &JobTaken{Job: a.job, Epoch: 9}})
+			if j := s.c.jobs[a.job]; j == nil || j.owner == nil || j.owner.id != a.id {
+				t.Fatalf("%s believes %s, which nobody has named", s.id, liar.id)
+			}
+		}
+	}
+	tw.run(2 * time.Second)
+	heir := tw.ownerOf(a.job)
+	if !slices.Contains(named, heir.id) {
+		t.Fatalf("%s owns the job", heir.id)
+	}
+	heir.attach(a.job)
+	heir.take(ids...)
+	tw.run(time.Minute)
+	heir.all(ids)
+}
