@@ -45,7 +45,7 @@ func (c *Core) ownTasks(j *job) map[raygo.TaskID]*task {
 
 // adoptClasses finds or makes the classes of the records, by the last owner's
 // number.
-func (c *Core) adoptClasses(j *job, w *ward) map[ClassID]*class {
+func (c *Core) adoptClasses(j *job, w *records) map[ClassID]*class {
 	byNumber := map[ClassID]*class{}
 	for _, cl := range c.sortedClasses() {
 		cl.chosenAt = 0
@@ -69,7 +69,7 @@ func (c *Core) adoptClasses(j *job, w *ward) map[ClassID]*class {
 }
 
 // adoptTasks makes tasks, streams and lineage from their records.
-func (c *Core) adoptTasks(j *job, w *ward, classes map[ClassID]*class, local map[raygo.TaskID]*task) {
+func (c *Core) adoptTasks(j *job, w *records, classes map[ClassID]*class, local map[raygo.TaskID]*task) {
 	ids := slices.SortedFunc(maps.Keys(w.tasks), func(a, b raygo.TaskID) int { return slices.Compare(a[:], b[:]) })
 	for _, id := range ids {
 		r := w.tasks[id]
@@ -173,7 +173,7 @@ func (c *Core) adoptLineage(j *job, r *TaskRecord, cl *class) {
 }
 
 // adoptObjects makes objects from their records.
-func (c *Core) adoptObjects(j *job, w *ward) {
+func (c *Core) adoptObjects(j *job, w *records) {
 	driver := c.procs[j.driver]
 	ids := slices.SortedFunc(maps.Keys(w.objects), func(a, b raygo.ObjectID) int { return slices.Compare(a[:], b[:]) })
 	for _, id := range ids {

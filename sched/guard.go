@@ -28,7 +28,8 @@ const (
 type guards struct {
 	slots    [guardians]*guardian // nil where there is no peer for it
 	chosen   uint64               // topology when they were
-	told     []string             // their IDs, as executors were last told them
+	old      []string             // the last owner's, which keep their copies until these have theirs
+	told     []string             // the IDs of all, as executors were last told them
 	named    map[string]bool      // all that have ever been
 	refused  map[*peer]bool       // had no room
 	heard    map[*peer]uint64     // messages about the job that count, by executor: see counts
@@ -228,6 +229,11 @@ func (c *Core) tellGuardians(j *job, yields bool) {
 			c.openJobAt(g.peer, j)
 		}
 	}
+	for _, id := range gs.old {
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
 	if slices.Equal(ids, gs.told) && !yields {
 		return
 	}
@@ -271,6 +277,7 @@ func (c *Core) sendGuard(j *job, rank int, g *guardian) {
 		size += c.recordTask(j, g.tasks.take(), m, g)
 	}
 	if len(g.objects.order)+len(g.tasks.order) == 0 {
+		m.Whole = true
 		g.whole[g.seq] = maps.Clone(j.guards.heard)
 	}
 	c.send(g.peer, m)
@@ -371,10 +378,24 @@ func (c *Core) guarded(from *peer, m *Guarded) {
 		}
 	}
 	g.acked = m.Seq
+	if gs.old != nil && gs.copied() {
+		gs.old = nil
+		c.tellGuardians(j, false)
+	}
 	c.tellSafe(j)
 	if len(g.objects.order)+len(g.tasks.order) > 0 {
 		c.guardLater(j)
 	}
+}
+
+// copied reports whether every guardian has had a whole copy.
+func (gs *guards) copied() bool {
+	for _, g := range gs.slots {
+		if g != nil && g.safe == nil {
+			return false
+		}
+	}
+	return gs.slots[0] != nil
 }
 
 // tellSafe tells executors which of their messages need not be said again to a new

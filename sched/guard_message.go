@@ -33,6 +33,7 @@ type Guard struct {
 	NoObject []raygo.ObjectID `cbor:"15,keyasint,omitempty"` // gone
 	NoTask   []raygo.TaskID   `cbor:"16,keyasint,omitempty"`
 	Others   []string         `cbor:"17,keyasint,omitempty"` // all guardians
+	Whole    bool             `cbor:"18,keyasint,omitempty"` // with this, the copy lacks nothing
 }
 
 // ObjectRecord is an object as its owner knows it.
@@ -138,6 +139,7 @@ type Rejoin struct {
 	Last    bool             `cbor:"6,keyasint,omitempty"`
 	Holds   []raygo.ObjectID `cbor:"7,keyasint,omitempty"` // bytes that it has
 	Owner   string           `cbor:"8,keyasint,omitempty"` // the one that it has, and is there: the sender of JobTaken is not believed
+	Behind  uint32           `cbor:"9,keyasint,omitempty"` // the epoch of an owner that is gone, which is not below the sender's of JobTaken
 }
 
 // ProcHolds is what a process holds and waits for.

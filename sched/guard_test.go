@@ -145,6 +145,47 @@ func ownerDies(t *testing.T, seed uint64) {
 	tw.nothingLeft(job, ids)
 }
 
+// behaviour 144: whoever takes the job over dies at once, before other guardians
+// have what it knows.
+func TestHeirDiesAtOnce(t *testing.T) {
+	for seed := range uint64(100) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { heirDies(t, seed) })
+	}
+}
+
+func heirDies(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	retry := func(o *raygo.Options) { o.MaxRetries = -1 }
+	short := a.define("short", &kind{run: 5 * time.Millisecond}, opts(retry))
+	long := a.define("long", &kind{run: 8 * time.Second}, opts(retry, strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	var ids []raygo.ObjectID
+	for range 20 {
+		ids = append(ids, a.submit(short), a.submit(long))
+	}
+	job := a.job
+	tw.run(time.Second)
+	tw.murder(a)
+	for owned := false; !owned; tw.run(time.Millisecond) {
+		owned = slices.ContainsFunc(tw.sites, func(s *site) bool { return !s.dead && s.owns(job) })
+	}
+	tw.run(time.Duration(rng.IntN(100)) * time.Millisecond)
+	tw.murder(tw.ownerOf(job))
+	tw.run(10 * time.Second)
+	heir := tw.ownerOf(job)
+	heir.attach(job)
+	heir.take(ids...)
+	tw.run(60 * time.Second)
+	heir.all(ids)
+	for _, id := range ids {
+		if v := heir.values[id]; v.Kind == Failed {
+			t.Fatalf("%s: %+v", id, v)
+		}
+	}
+	tw.nothingLeft(job, ids)
+}
+
 // child submits a call from inside a task.
 func (s *site) child(e *Execute, name string, k *kind) raygo.ObjectID {
 	s.tw.kinds[name] = k
@@ -409,7 +450,7 @@ func ownersAmongFaults(t *testing.T, seed uint64) {
 		switch x, y := tw.sites[rng.IntN(5)], tw.sites[rng.IntN(5)]; {
 		case rng.IntN(2) == 0 && killed < 2:
 			for _, s := range tw.sites[:5] {
-				if s.owns(job) && !s.dead && s.isGuarded(job) {
+				if s.owns(job) && !s.dead && (killed > 0 || s.isGuarded(job)) {
 					killed++
 					tw.murder(s)
 					break
@@ -434,12 +475,11 @@ func ownersAmongFaults(t *testing.T, seed uint64) {
 	tw.nothingLeft(job, ids)
 }
 
-// isGuarded reports whether somebody has all that the owner of a job knows, but for
-// the last moments: two owners that die in one moment are too much.
+// isGuarded reports whether all guardians have what the owner of a job knows, but
+// for the last moments: then this owner and the next one may die.
 func (s *site) isGuarded(id raygo.JobID) bool {
 	j := s.c.jobs[id]
-	g := j.guards.slots[0]
-	return j.adopting == nil && g != nil && g.safe != nil
+	return j.adopting == nil && j.guards.copied()
 }
 
 func (s *site) attachedTo(id raygo.JobID) bool {

@@ -280,7 +280,7 @@ func (c *Core) fireJob(tm *timer) {
 	case timerOrphan:
 		c.orphanDue(j, tm.mark)
 	case timerAdopt:
-		if j.adopting != nil && j.epoch == tm.mark {
+		if j.adopting != nil && j.adopting.began == tm.mark {
 			clear(j.adopting.waiting)
 			c.adopted(j)
 		}

@@ -143,6 +143,9 @@ func (c *Core) guardedBy(from *peer, m *GuardedBy) {
 	if j := c.jobs[m.Job]; j != nil && j.owner == from && j.watched != nil {
 		w := j.watched
 		w.guardians, w.yields = m.Guardians, m.Yields
+		if ward := c.wards[m.Job]; ward != nil && !w.yields && !slices.Contains(w.guardians, c.cfg.Self) {
+			c.dropWard(ward)
+		}
 		if w.claim != nil && w.yields {
 			c.taken(w.claimant, w.claim)
 		}
@@ -289,7 +292,11 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 	}
 	w := j.watched
 	if m.Epoch <= w.epoch {
-		if !j.owner.down && j.owner != from {
+		switch {
+		case j.owner == from:
+		case j.owner.down:
+			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Behind: w.epoch})
+		default:
 			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Owner: j.owner.id})
 		}
 		return
@@ -324,7 +331,7 @@ func (c *Core) rejoin(j *job, p *peer, epoch uint32) {
 		}
 	}
 	if ward := c.wards[j.id]; ward != nil {
-		c.dropWard(ward)
+		c.moveWard(ward, p, epoch)
 	}
 	j.owner, w.epoch, w.claim, w.claimant, w.yields, w.base = p, epoch, nil, nil, false, 0
 	c.emit(&JobMoved{Job: j.id, Owner: p.id})

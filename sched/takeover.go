@@ -15,12 +15,17 @@ import (
 // have, or are taken to have nothing, what is unfinished goes on: where it runs
 // already, or in a new attempt.
 
-// adoptMost is how long executors may take to say what they have.
-const adoptMost = 10 * time.Second
+// How long executors may take to say what they have.
+const (
+	adoptMost  = 10 * time.Second
+	behindMost = 16 * places // epochs that an executor may know of and the new owner does not
+)
 
 // adoption is a job between two owners.
 type adoption struct {
 	from    string
+	began   uint32                            // the epoch at first
+	behind  int                               // how often others knew of a later one
 	waiting map[*peer]bool                    // have not said all
 	there   map[*peer]map[raygo.TaskID]uint32 // what executors run, by award
 	holds   []ProcHolds
@@ -37,20 +42,21 @@ func (c *Core) takeOver(w *ward) {
 	if j == nil || j.ended || j.owner != w.owner || c.draining {
 		return
 	}
-	c.dropWard(w)
+	r, from := w.best(), w.owner.id
 	watched := j.watched
-	j.epoch, j.owner, j.watched = max(w.epoch, watched.epoch)+guardians-uint32(w.rank), nil, nil
-	j.detached, j.driver, j.info, j.builds = true, w.driver, w.info, w.builds
-	j.finished, j.failed = w.finished, w.failed
+	j.epoch, j.owner, j.watched = max(w.epoch, watched.epoch)+places-uint32(w.place()), nil, nil
+	c.dropWard(w)
+	j.detached, j.driver, j.info, j.builds = true, r.driver, r.info, r.builds
+	j.finished, j.failed = r.finished, r.failed
 	j.byDef = map[string]*class{}
-	j.adopting = &adoption{from: w.owner.id, waiting: map[*peer]bool{}, there: map[*peer]map[raygo.TaskID]uint32{}, bytes: map[*peer][]raygo.ObjectID{}, failed: map[raygo.TaskID]bool{}}
-	c.emit(&JobTook{Job: j.id, From: w.owner.id, Epoch: j.epoch, Driver: w.driver})
-	c.warn(j, fmt.Sprintf("peer %s, which owned this job, is gone: this peer goes on with it (epoch %d)", w.owner.id, j.epoch))
+	j.adopting = &adoption{from: from, began: j.epoch, waiting: map[*peer]bool{}, there: map[*peer]map[raygo.TaskID]uint32{}, bytes: map[*peer][]raygo.ObjectID{}, failed: map[raygo.TaskID]bool{}}
+	c.emit(&JobTook{Job: j.id, From: from, Epoch: j.epoch, Driver: r.driver})
+	c.warn(j, fmt.Sprintf("peer %s, which owned this job, is gone: this peer goes on with it (epoch %d)", from, j.epoch))
 	c.ownProcs(j)
 	local := c.ownTasks(j)
-	classes := c.adoptClasses(j, w)
-	c.adoptTasks(j, w, classes, local)
-	c.adoptObjects(j, w)
+	classes := c.adoptClasses(j, r)
+	c.adoptTasks(j, r, classes, local)
+	c.adoptObjects(j, r)
 	for _, t := range sortedTasks(j.tasks) {
 		t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
 		if id := t.id.Object(0); t.stream == nil && !t.regen && t.class.opts.NumReturns != 0 && j.objects.get(id) == nil {
@@ -66,6 +72,9 @@ func (c *Core) takeOver(w *ward) {
 	j.guards = newGuards()
 	for _, id := range w.others { // they may take it as well, if they do not hear of this one
 		j.guards.named[id] = true
+		if id != c.cfg.Self {
+			j.guards.old = append(j.guards.old, id)
+		}
 	}
 	for _, p := range c.peerOrder {
 		c.claim(p, j)
@@ -81,6 +90,9 @@ func (c *Core) claim(p *peer, j *job) {
 	}
 	p.opened[j.id] = true
 	c.send(p, &JobTaken{Job: j.id, Epoch: j.epoch})
+	if len(j.guards.told) > 0 {
+		c.send(p, &GuardedBy{Job: j.id, Guardians: j.guards.told})
+	}
 }
 
 func (*ownWord) event() {}
@@ -95,6 +107,18 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 		delete(p.opened, j.id)
 	}
 	a := j.adopting
+	if m.Behind >= j.epoch && m.Behind-j.epoch < behindMost && a != nil && a.waiting[p] && a.behind < guardians {
+		// An owner has come and gone of which this one has not heard. Those who have
+		// said what they have keep to what they know.
+		a.behind++
+		j.epoch = m.Behind + 1
+		for _, p := range c.peerOrder {
+			if a.waiting[p] {
+				c.claim(p, j)
+			}
+		}
+		return
+	}
 	if a != nil && m.Owner != "" && m.Owner != a.from && m.Owner != c.cfg.Self {
 		c.standBack(j, m.Owner)
 		return

@@ -219,16 +219,30 @@ type JobView struct {
 	Finished int
 	Failed   int
 	Running  int
+	Heirs    []string // guardians that have a whole copy of its records
 }
 
 // Jobs lists the jobs that are not over.
 func (c *Core) Jobs() []JobView {
 	var vs []JobView
 	for _, j := range c.jobs {
-		vs = append(vs, JobView{ID: j.id, Detached: j.detached, Pending: j.tasks.n, Finished: j.finished, Failed: j.failed, Running: j.running})
+		vs = append(vs, JobView{ID: j.id, Detached: j.detached, Pending: j.tasks.n, Finished: j.finished, Failed: j.failed, Running: j.running, Heirs: j.heirs()})
 	}
 	slices.SortFunc(vs, func(a, b JobView) int { return slices.Compare(a.ID[:], b.ID[:]) })
 	return vs
+}
+
+// heirs are the guardians that could go on with a job if this peer died now.
+func (j *job) heirs() (ids []string) {
+	if j.guards == nil {
+		return nil
+	}
+	for _, g := range j.guards.slots {
+		if g != nil && g.safe != nil {
+			ids = append(ids, g.peer.id)
+		}
+	}
+	return ids
 }
 
 // DemandView counts the tasks of one class that wait for a place.

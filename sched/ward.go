@@ -15,7 +15,7 @@ const (
 	takeStep   = 2 * time.Second // a guardian gives those before it so long
 )
 
-// ward is the copy of a job that another peer owns.
+// ward is a job that another peer owns, and this one may take over.
 type ward struct {
 	job         raygo.JobID
 	owner       *peer // down, once it is gone
@@ -23,17 +23,53 @@ type ward struct {
 	rank        int
 	others      []string // all guardians
 	epoch       uint32
-	driver      raygo.ProcID
-	builds      []string
-	info        []byte
-	finished    int
-	failed      int
-	bytes       int
 	dead        bool // the owner, surely
-	classes     map[ClassID]*ClassOf
-	objects     map[raygo.ObjectID]*ObjectRecord
-	tasks       map[raygo.TaskID]*TaskRecord
+	whole       bool // the copy lacks nothing but the last moments
+	*records
+	before *records // a whole copy from an earlier owner, until this one's is whole
 }
+
+// records is the copy that a guardian has of a job.
+type records struct {
+	driver   raygo.ProcID
+	builds   []string
+	info     []byte
+	finished int
+	failed   int
+	bytes    int
+	classes  map[ClassID]*ClassOf
+	objects  map[raygo.ObjectID]*ObjectRecord
+	tasks    map[raygo.TaskID]*TaskRecord
+}
+
+func newRecords(m *Guard) *records {
+	return &records{
+		driver: m.Driver, builds: m.Builds, info: m.Info,
+		classes: map[ClassID]*ClassOf{}, objects: map[raygo.ObjectID]*ObjectRecord{}, tasks: map[raygo.TaskID]*TaskRecord{},
+	}
+}
+
+// best is the copy to take the job over with.
+func (w *ward) best() *records {
+	if !w.whole && w.before != nil {
+		return w.before
+	}
+	return w.records
+}
+
+// place is how many peers come before this one when the job is taken over: first
+// those whose copy is whole, then those who have one from an earlier owner.
+func (w *ward) place() int {
+	switch {
+	case w.whole:
+		return w.rank
+	case w.before != nil:
+		return w.rank + guardians
+	}
+	return w.rank + 2*guardians
+}
+
+const places = 3 * guardians
 
 // guardFor keeps what an owner says of its job.
 func (c *Core) guardFor(from *peer, m *Guard) {
@@ -48,22 +84,26 @@ func (c *Core) guardFor(from *peer, m *Guard) {
 		return
 	}
 	if m.First {
+		fresh := &ward{job: m.Job, owner: from, incarnation: from.incarnation, records: newRecords(m)}
 		if w != nil {
-			c.dropWard(w)
+			c.keepBefore(w)
+			fresh.before = w.before
 		}
-		w = &ward{
-			job: m.Job, owner: from, incarnation: from.incarnation, driver: m.Driver, builds: m.Builds, info: m.Info,
-			classes: map[ClassID]*ClassOf{}, objects: map[raygo.ObjectID]*ObjectRecord{}, tasks: map[raygo.TaskID]*TaskRecord{},
-		}
+		w = fresh
 		c.wards[m.Job] = w
 	}
-	if w == nil {
+	if w == nil || w.records == nil {
 		return
 	}
-	w.rank, w.others, w.epoch, w.finished, w.failed = m.Rank, m.Others, m.Epoch, m.Finished, m.Failed
-	before := w.bytes
+	w.rank, w.others, w.epoch, w.finished, w.failed = min(max(m.Rank, 0), guardians-1), m.Others, m.Epoch, m.Finished, m.Failed
+	size := w.bytes
 	w.take(m)
-	if c.wardBytes += w.bytes - before; c.wardBytes > wardsBytes {
+	c.wardBytes += w.bytes - size
+	if m.Whole {
+		w.whole = true
+		c.forgetRecords(&w.before)
+	}
+	if c.wardBytes > wardsBytes {
 		c.dropWard(w)
 		c.send(from, &Guarded{Job: m.Job, Seq: m.Seq, Refused: true})
 		return
@@ -71,8 +111,31 @@ func (c *Core) guardFor(from *peer, m *Guard) {
 	c.send(from, &Guarded{Job: m.Job, Seq: m.Seq})
 }
 
+// keepBefore leaves a ward with nothing but a whole copy, if there is one.
+func (c *Core) keepBefore(w *ward) {
+	if w.whole {
+		c.forgetRecords(&w.before)
+		w.before, w.records = w.records, nil
+	}
+	w.whole = false
+	c.forgetRecords(&w.records)
+}
+
+// moveWard keeps the copy of a job that has changed hands until there is one from
+// its new owner, who may die before that.
+func (c *Core) moveWard(w *ward, owner *peer, epoch uint32) {
+	c.keepBefore(w)
+	if w.before == nil {
+		c.dropWard(w)
+		return
+	}
+	w.owner, w.incarnation, w.epoch, w.dead = owner, owner.incarnation, epoch, false
+	w.others = slices.DeleteFunc(slices.Clone(w.others), func(id string) bool { return id == owner.id })
+	w.rank = min(max(slices.Index(w.others, c.cfg.Self), 0), guardians-1)
+}
+
 // take puts the records of a batch in the place of earlier ones.
-func (w *ward) take(m *Guard) {
+func (w *records) take(m *Guard) {
 	for i := range m.Classes {
 		w.classes[m.Classes[i].Class] = &m.Classes[i]
 		w.bytes += 256 + len(m.Classes[i].Def)
@@ -113,8 +176,16 @@ func (r *TaskRecord) size() int {
 }
 
 func (c *Core) dropWard(w *ward) {
-	c.wardBytes -= w.bytes
+	c.forgetRecords(&w.records)
+	c.forgetRecords(&w.before)
 	delete(c.wards, w.job)
+}
+
+func (c *Core) forgetRecords(r **records) {
+	if *r != nil {
+		c.wardBytes -= (*r).bytes
+		*r = nil
+	}
 }
 
 // ownerDead has the jobs of a dead owner taken over, by their first guardian at
@@ -125,11 +196,11 @@ func (c *Core) ownerDead(id string) {
 			continue
 		}
 		w.dead = true
-		if w.rank == 0 {
+		if w.place() == 0 {
 			c.takeOver(w)
 			continue
 		}
-		c.after(time.Duration(w.rank)*takeStep, timer{kind: timerTake, job: c.jobs[w.job]})
+		c.after(time.Duration(w.place())*takeStep, timer{kind: timerTake, job: c.jobs[w.job]})
 	}
 }
 

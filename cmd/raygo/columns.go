@@ -95,6 +95,7 @@ var (
 		{Head: "end_time", Detail: true, Cell: func(r ipc.JobRow) string { return show.Time(r.Ended) }},
 		{Head: "program_cid", Detail: true, Cell: func(r ipc.JobRow) string { return r.CID }},
 		{Head: "peer_id", Detail: true, Cell: func(r ipc.JobRow) string { return r.PeerID }},
+		{Head: "guardians", Detail: true, Cell: func(r ipc.JobRow) string { return strings.Join(r.Guardians, " ") }},
 	}
 )
 

@@ -112,19 +112,19 @@ func TestADetachedJobOutlivesItsOwner(t *testing.T) {
 	}
 }
 
-// ownerOf asks a peer who owns a job.
-func ownerOf(t *testing.T, p *peertest.Process, job string) (owner string) {
+// guardedOwner asks a peer who owns a job, once n guardians have what the owner knows.
+func guardedOwner(t *testing.T, p *peertest.Process, job string, n int) (owner string) {
 	t.Helper()
-	var rows ipc.Rows[ipc.JobRow]
-	p.Ask(&ipc.Query{Op: ipc.QueryJobs}, &rows)
-	for _, r := range rows.Rows {
-		if r.JobID == job {
-			owner = r.PeerID
+	eventually(t, "the job has an owner, and guardians that have its records", func() bool {
+		var rows ipc.Rows[ipc.JobRow]
+		p.Ask(&ipc.Query{Op: ipc.QueryJobs}, &rows)
+		for _, r := range rows.Rows {
+			if r.JobID == job && len(r.Guardians) == n {
+				owner = r.PeerID
+			}
 		}
-	}
-	if owner == "" {
-		t.Fatalf("nobody owns job %s: %+v", job, rows)
-	}
+		return owner != ""
+	})
 	return owner
 }
 
@@ -140,13 +140,14 @@ func TestEveryOwnerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := s.JobID()
+	guardedOwner(t, c.Peer(3), job, 2)
 	c.Peer(0).Kill()
-	for range 2 {
+	for i := range 2 {
 		actx, _ := session(t, c.Peer(3), raygo.Attach(job))
 		if v, err := raygo.Get(actx, again(actx, quick)); err != nil || v != 25 {
 			t.Fatalf("%d, %v", v, err)
 		}
-		owner := ownerOf(t, c.Peer(3), job)
+		owner := guardedOwner(t, c.Peer(3), job, 2-i)
 		for i, id := range c.IDs() {
 			if id == owner && i != 3 {
 				c.Peer(i).Kill()
