@@ -13,6 +13,7 @@ import (
 // bulks are the bulk streams of a link.
 type bulks struct {
 	in, out atomic.Uint64 // bytes
+	writing atomic.Int32  // writes under way
 
 	mu      sync.Mutex
 	ended   bool
@@ -21,8 +22,11 @@ type bulks struct {
 	n       atomic.Int32
 }
 
-// any reports whether one is open.
-func (b *bulks) any() bool { return b.n.Load() > 0 }
+// written is how many bytes the streams have written, and whether one writes now.
+func (b *bulks) written() (bytes uint64, now bool) {
+	now = b.writing.Load() > 0
+	return b.out.Load(), now
+}
 
 // open is how many are.
 func (b *bulks) open() int { return int(b.n.Load()) }
@@ -97,8 +101,10 @@ func (s *bulkStream) Read(b []byte) (int, error) {
 }
 
 func (s *bulkStream) Write(b []byte) (int, error) {
+	s.of.writing.Add(1)
 	n, err := s.Stream.Write(b)
 	s.of.out.Add(uint64(n))
+	s.of.writing.Add(-1)
 	return n, err
 }
 

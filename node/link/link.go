@@ -50,7 +50,7 @@ func newLink(m *Mesh, id peer.ID, h Hello, streams [classes]network.Stream) *lin
 	l := &link{m: m, id: id, name: id.String(), hello: h, since: time.Now(), streams: streams, gone: make(chan struct{}), done: make(chan struct{})}
 	for c := range classes {
 		_ = streams[c].SetDeadline(time.Time{})
-		l.outs[c] = &out{s: streams[c], limit: m.cfg.MaxQueue[c], total: &m.budget, busy: l.bulk.any, fail: l.fail, wait: &l.wait}
+		l.outs[c] = &out{s: streams[c], limit: m.cfg.MaxQueue[c], total: &m.budget, bulk: l.bulk.written, fail: l.fail, wait: &l.wait}
 		l.ins[c] = in{tokens: float64(2 * m.cfg.MaxRate[c]), refilled: l.since}
 	}
 	l.heard.Store(l.since.UnixNano())

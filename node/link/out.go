@@ -36,7 +36,7 @@ type out struct {
 	s       io.Writer
 	limit   int
 	total   *budget
-	busy    func() bool // others write to the same connection
+	bulk    func() (bytes uint64, now bool) // what bulk streams have written to the same connection, and whether they do
 	fail    func(error)
 	wait    *sync.WaitGroup // of the link: its writers
 	writing atomic.Int64    // when the write that is under way began, in nanoseconds; 0: none is
@@ -57,6 +57,8 @@ type out struct {
 	taken   uint64               // bytes that our reader has taken in
 	told    uint64               // of them, those acknowledged
 	reads   int                  // since then
+	beside  uint64               // what bulk streams had written when this was last looked at
+	clear   uint64               // what acked must be before a write cannot wait behind theirs
 }
 
 // budget bounds what waits on all links together.
@@ -135,7 +137,7 @@ func (o *out) flush() {
 		return
 	}
 	o.active = true
-	if o.sent-o.acked+uint64(len(o.buf)+ackSize) > inlineBytes || o.pending == len(o.ends) || o.busy() {
+	if o.sent-o.acked+uint64(len(o.buf)+ackSize) > inlineBytes || o.pending == len(o.ends) || o.crowded() {
 		o.write()
 		o.mu.Unlock()
 		return
@@ -160,6 +162,16 @@ func (o *out) flush() {
 	if err != nil {
 		o.fail(err)
 	}
+}
+
+// crowded reports whether bytes of bulk streams may lie before ours on the
+// connection: they have left it when the other end acknowledges something that was
+// sent after them. The caller has the lock.
+func (o *out) crowded() bool {
+	if n, now := o.bulk(); now || n != o.beside {
+		o.beside, o.clear = n, o.sent+1
+	}
+	return o.acked < o.clear
 }
 
 // write starts a writer, which goes on until nothing is left. The caller has

@@ -42,7 +42,7 @@ func (g *gate) bytes() []byte {
 // newOut is an out of a link.
 func newOut(g *gate) (*out, *sync.WaitGroup) {
 	var wait sync.WaitGroup
-	return &out{s: g, limit: 1 << 20, total: &budget{limit: 2 << 20}, busy: func() bool { return false }, fail: func(error) {}, wait: &wait}, &wait
+	return &out{s: g, limit: 1 << 20, total: &budget{limit: 2 << 20}, bulk: func() (uint64, bool) { return 0, false }, fail: func(error) {}, wait: &wait}, &wait
 }
 
 // Flush writes at once while the other end keeps up, and leaves the rest to a
@@ -92,7 +92,7 @@ func TestFlushWritesItselfOnlyWhenItCannotWait(t *testing.T) {
 func TestWhatComesDuringAWriteGoesTogether(t *testing.T) {
 	g := &gate{shut: make(chan struct{})}
 	o, wait := newOut(g)
-	o.busy = func() bool { return true }
+	o.bulk = func() (uint64, bool) { return 0, true }
 	for range 1000 {
 		if err := o.send([]byte("frame")); err != nil {
 			t.Fatal(err)
@@ -106,12 +106,53 @@ func TestWhatComesDuringAWriteGoesTogether(t *testing.T) {
 	}
 }
 
+// A write does not wait behind what bulk streams have written: it is a writer's
+// until the other end has acknowledged something sent after that.
+func TestNotBehindBulk(t *testing.T) {
+	o, wait := newOut(&gate{})
+	bulk, now := uint64(0), false
+	o.bulk = func() (uint64, bool) { return bulk, now }
+	frame := func(inline bool) {
+		t.Helper()
+		before := o.inlined.Load()
+		if err := o.send([]byte("frame")); err != nil {
+			t.Fatal(err)
+		}
+		o.flush()
+		wait.Wait()
+		if got := o.inlined.Load() > before; got != inline {
+			t.Fatalf("written at once: %v, want %v", got, inline)
+		}
+	}
+	ack := func(n uint64) {
+		t.Helper()
+		if err := o.ack(n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	frame(true)
+	before := o.sent
+	now = true
+	frame(false)
+	bulk, now = 1<<20, false
+	frame(false)
+	ack(before)
+	frame(false)
+	ack(o.sent)
+	frame(true)
+	bulk += 100
+	frame(false)
+	frame(false)
+	ack(o.sent)
+	frame(true)
+}
+
 // The bounds of one stream and of all are kept, and given back.
 func TestWhatWaitsIsBounded(t *testing.T) {
 	g := &gate{}
 	o, wait := newOut(g)
-	o.busy = func() bool { return true }
-	p := &out{s: g, limit: 4 << 20, total: o.total, busy: o.busy, fail: o.fail, wait: wait}
+	o.bulk = func() (uint64, bool) { return 0, true }
+	p := &out{s: g, limit: 4 << 20, total: o.total, bulk: o.bulk, fail: o.fail, wait: wait}
 	if err := o.send(make([]byte, 1<<20)); !errors.Is(err, ErrFull) {
 		t.Errorf("above the stream's bound: %v", err)
 	}
