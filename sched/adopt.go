@@ -172,8 +172,9 @@ func (c *Core) adoptLineage(j *job, r *TaskRecord, cl *class) {
 	j.lineageBytes += len(ln.args) + 24*len(ln.deps)
 }
 
-// adoptObjects makes objects from their records.
-func (c *Core) adoptObjects(j *job, w *records) {
+// adoptObjects makes objects from their records. What is here this peer knows better
+// than the last owner did.
+func (c *Core) adoptObjects(j *job, w *records, here map[raygo.ObjectID]struct{}) {
 	driver := c.procs[j.driver]
 	ids := slices.SortedFunc(maps.Keys(w.objects), func(a, b raygo.ObjectID) int { return slices.Compare(a[:], b[:]) })
 	for _, id := range ids {
@@ -187,7 +188,7 @@ func (c *Core) adoptObjects(j *job, w *records) {
 		if r.Value.Kind == Stored && r.Value.Store == id {
 			for _, h := range r.Holders {
 				if h == c.cfg.Self {
-					o.here = true
+					_, o.here = here[id]
 				} else if p := c.peers[h]; p != nil {
 					c.holdBy(o, p)
 				}

@@ -56,7 +56,7 @@ func (c *Core) takeOver(w *ward) {
 	local := c.ownTasks(j)
 	classes := c.adoptClasses(j, r)
 	c.adoptTasks(j, r, classes, local)
-	c.adoptObjects(j, r)
+	c.adoptObjects(j, r, watched.holds)
 	for _, t := range sortedTasks(j.tasks) {
 		t.deps, t.pins = c.pin(j, t.deps), c.pin(j, t.pins)
 		if id := t.id.Object(0); t.stream == nil && !t.regen && t.class.opts.NumReturns != 0 && j.objects.get(id) == nil {
