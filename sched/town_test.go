@@ -24,7 +24,7 @@ type town struct {
 	byID   map[string]*site
 	quick  bool // do not check the laws after each step
 	ranAt  func(raygo.TaskID)
-	onSend func(Message)
+	onSend func(to string, m Message)
 	breaks map[[2]string]int // of links, counted: what is on its way is lost with one
 }
 
@@ -61,6 +61,8 @@ type site struct {
 	loses   bool // every task that it is given
 	denies  bool // what it has
 	fetched int
+	factor  int  // its tasks take so many times as long
+	mute    bool // what it says is lost
 	alarm   time.Time
 	ran     int
 	gen     int
@@ -222,7 +224,10 @@ func (s *site) carry(e Effect) {
 	case *Send:
 		tw.sent[fmt.Sprintf("%T", e.Msg)]++
 		if tw.onSend != nil {
-			tw.onSend(e.Msg)
+			tw.onSend(e.To, e.Msg)
+		}
+		if s.mute {
+			return
 		}
 		link := linkOf(s.id, e.To)
 		session := tw.breaks[link]
@@ -389,7 +394,7 @@ func (s *site) do(e *Execute) {
 		k.do(s, e)
 		return
 	}
-	tw.after(k.run, func() {
+	tw.after(k.run*time.Duration(max(s.factor, 1)), func() {
 		v := Value{Kind: Inline, Bytes: e.Args}
 		if k.big > 0 && !s.dead {
 			id := e.Task.Object(0)
