@@ -101,12 +101,10 @@ func TestWhoIsAsked(t *testing.T) {
 func TestABidIsKept(t *testing.T) {
 	tw := newTown(t, 2, 1)
 	x := tw.add("x", 4, nil)
-	var owners [2]*site
-	var ids [2][]raygo.ObjectID
 	offered := 0
-	for i := range owners {
-		owners[i] = tw.sites[i].start()
-		owners[i].submit(owners[i].define("busy", &kind{run: time.Hour}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: owners[i].id}))))
+	for _, o := range tw.sites[:2] {
+		o.start()
+		o.submit(o.define("busy", &kind{run: time.Hour}, opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: o.id}))))
 	}
 	tw.run(time.Second)
 	tw.onSend = func(_ string, m Message) {
@@ -114,8 +112,8 @@ func TestABidIsKept(t *testing.T) {
 			offered += b.Slots
 		}
 	}
-	for i, o := range owners {
-		ids[i] = o.burst(o.define("f", &kind{run: time.Minute}, opts()), 3)
+	for _, o := range tw.sites[:2] {
+		o.burst(o.define("f", &kind{run: time.Minute}, opts()), 3)
 	}
 	tw.run(100 * time.Millisecond)
 	if offered != 4 || x.c.Counts().Running != 4 {
