@@ -33,7 +33,7 @@ func (n *Node) jobTook(e *sched.JobTook) {
 		return
 	}
 	j.of.Store(nil)
-	j.detached = true
+	j.detached, j.reads = true, ""
 	n.metrics.jobsTaken.Inc()
 	n.log.Warn("took a job over", "job", e.Job, "from", e.From, "epoch", e.Epoch)
 }
@@ -42,6 +42,7 @@ func (n *Node) jobTook(e *sched.JobTook) {
 func (n *Node) jobMoved(e *sched.JobMoved) {
 	if j := n.jobs[e.Job]; j != nil {
 		j.of.Store(&e.Owner)
+		n.tellReads(j)
 	}
 }
 

@@ -43,6 +43,8 @@ type job struct {
 	detached  bool              // it outlives its driver, and its owner if there are others
 	logs      bool
 	drivers   []*proc
+	readers   map[string]bool // peers with drivers of this peer's job
+	reads     string          // the owner that was told of drivers here
 	interned  map[string]sched.ClassID
 	known     []sched.ClassID // classes that other peers defined
 	ended     bool
@@ -113,8 +115,11 @@ func (n *Node) serve(c *ipc.Conn) {
 	n.mu.Lock()
 	if p.job != nil {
 		p.job.drivers = slices.DeleteFunc(p.job.drivers, func(q *proc) bool { return q == p })
+		n.tellReads(p.job)
 	}
+	flush := n.endTurn()
 	n.mu.Unlock()
+	flushAll(flush)
 }
 
 func (n *Node) newProc(c *ipc.Conn) *proc {
@@ -197,6 +202,7 @@ func (n *Node) enter(p *proc, w *ipc.Welcome, j *job) error {
 			n.step(&sched.JobStarted{Job: j.id, Driver: p.id, Detached: j.detached, Info: j.info(), Platforms: j.platforms})
 		} else {
 			n.step(&sched.JobAttached{Job: j.id, Driver: p.id})
+			n.tellReads(j)
 		}
 	}
 	// Nothing may be written before the Welcome: it is sent under the loop.
@@ -346,8 +352,5 @@ func (n *Node) warn(id raygo.JobID, text string, hint bool) {
 	if j == nil || !j.logs {
 		return
 	}
-	l := ipc.Log{Peer: n.id, Warning: !hint, Hint: hint, Lines: []string{text}}
-	for _, p := range j.drivers {
-		p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeLog, &l) })
-	}
+	n.logToDrivers(j, &ipc.Log{Peer: n.id, Warning: !hint, Hint: hint, Lines: []string{text}})
 }

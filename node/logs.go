@@ -167,7 +167,7 @@ func (n *Node) output(w *worker, stderr bool, line []byte) {
 	switch {
 	case !w.job.logs:
 	case w.job.owner() != "":
-		n.logToOwner(w.job, &l)
+		n.logTo(w.job.owner(), w.job.id, &l)
 	default:
 		n.logToDrivers(w.job, &l)
 	}

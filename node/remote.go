@@ -52,6 +52,11 @@ func (n *Node) say(r *remote, m sched.Message) {
 		n.mesh.dropLater(r.id, "messages to it were not sent: "+err.Error())
 		return
 	}
+	n.touch(r)
+}
+
+// touch has what was sent to a peer flushed at the end of the turn.
+func (n *Node) touch(r *remote) {
 	if !r.dirty {
 		r.dirty = true
 		n.dirtyRemotes = append(n.dirtyRemotes, r)
@@ -116,6 +121,12 @@ func (n *Node) linkDown(peer, reason string) {
 		return
 	}
 	delete(n.remotes, peer)
+	for _, j := range n.jobs {
+		delete(j.readers, peer)
+		if j.reads == peer {
+			j.reads = ""
+		}
+	}
 	n.step(&sched.PeerDown{Peer: peer, Reason: reason})
 	if why, dead := n.dead[peer]; dead {
 		delete(n.dead, peer)
@@ -162,6 +173,8 @@ func (n *Node) taskFrames(peer string, frames [][]byte) error {
 			evs = append(evs, &sched.Received{From: peer, Msg: m})
 		case k == wire.KindLog:
 			n.foreignLog(peer, body)
+		case k == wire.KindReadsLogs:
+			n.readsLogs(peer, body)
 		}
 	}
 	n.doFrom(r, evs)

@@ -19,30 +19,38 @@ type jobLog struct {
 	log ipc.Log
 }
 
-// logToOwner queues a line of another peer's job. It goes before the next message
-// to the owner, so that it is there before the result, or when enough came
-// together, or with the next beat. The loop is held.
-func (n *Node) logToOwner(j *job, l *ipc.Log) {
-	r := n.remotes[j.owner()]
+// logTo queues a line for a peer: the owner of the job, or one with drivers of it. It
+// goes before the next message to that peer, so that it is there before the result,
+// or when enough came together, or with the next beat. The loop is held.
+func (n *Node) logTo(peer string, id raygo.JobID, l *ipc.Log) {
+	r := n.remotes[peer]
 	if r == nil {
 		return
 	}
+	merged := false
 	if k := len(r.logs); k > 0 {
 		last := &r.logs[k-1]
-		if last.job == j.id && last.log.PID == l.PID && last.log.Stderr == l.Stderr && last.log.Function == l.Function {
+		if merged = last.job == id && sameSource(&last.log, l); merged {
 			last.log.Lines = append(last.log.Lines, l.Lines...)
-			l = nil
 		}
 	}
-	if l != nil {
-		r.logs = append(r.logs, jobLog{j.id, *l})
-		r.logged += len(l.Function) + len(l.Lines[0])
-	} else {
-		r.logged += 16
+	if !merged {
+		own := *l
+		own.Lines = slices.Clone(l.Lines) // more may be appended
+		r.logs = append(r.logs, jobLog{id, own})
+		r.logged += len(l.Function)
+	}
+	for _, line := range l.Lines {
+		r.logged += len(line) + 16
 	}
 	if r.logged >= logBatch {
 		n.flushLogs(r)
 	}
+}
+
+// sameSource reports whether lines may be shown together.
+func sameSource(a, b *ipc.Log) bool {
+	return a.PID == b.PID && a.Stderr == b.Stderr && a.Function == b.Function && a.Peer == b.Peer && a.Warning == b.Warning && a.Hint == b.Hint
 }
 
 // flushLogs sends the lines that wait. The loop is held.
@@ -62,10 +70,7 @@ func (n *Node) flushLogs(r *remote) {
 			n.metrics.logsDropped.Add(float64(len(logs[i].log.Lines)))
 		}
 	}
-	if !r.dirty {
-		r.dirty = true
-		n.dirtyRemotes = append(n.dirtyRemotes, r)
-	}
+	n.touch(r)
 }
 
 // flushAllLogs sends what waits for every owner. The loop is held.
@@ -77,16 +82,21 @@ func (n *Node) flushAllLogs() {
 	}
 }
 
-// foreignLog hands output that another peer's workers wrote to the job's drivers.
+// foreignLog hands output that another peer sent to the job's drivers: at the owner
+// from those who ran its tasks, elsewhere from the owner.
 func (n *Node) foreignLog(peer string, body []byte) {
 	var m wire.Log
 	var l ipc.Log
 	if wire.Decoded(body, &m) != nil || ipc.Unmarshal(m.Body, &l) != nil {
 		return
 	}
-	l.Peer = peer
 	n.mu.Lock()
-	if j := n.jobs[m.Job]; j != nil && j.owner() == "" && j.logs {
+	switch j := n.jobs[m.Job]; {
+	case j == nil || !j.logs:
+	case j.owner() == "":
+		l.Peer = peer
+		n.logToDrivers(j, &l)
+	case j.owner() == peer:
 		n.logToDrivers(j, &l)
 	}
 	flush := n.endTurn()
@@ -94,13 +104,69 @@ func (n *Node) foreignLog(peer string, body []byte) {
 	flushAll(flush)
 }
 
-// logToDrivers shows lines to the job's drivers that read. The loop is held.
+// logToDrivers shows lines to the job's drivers that read, here and, if the job is
+// this peer's, elsewhere. The loop is held.
 func (n *Node) logToDrivers(j *job, l *ipc.Log) {
 	for _, p := range slices.Clone(j.drivers) {
-		if p.conn.Backlog() < softBacklog {
+		switch {
+		case !p.hello.LogToDriver:
+		case p.conn.Backlog() < softBacklog:
 			p.send(func(b []byte) []byte { return ipc.AppendBody(b, ipc.TypeLog, l) })
-		} else {
+		default:
 			n.metrics.logsDropped.Inc()
 		}
+	}
+	if j.owner() == "" {
+		for peer := range j.readers {
+			n.logTo(peer, j.id, l)
+		}
+	}
+}
+
+// tellReads tells the owner of a job whether there are drivers of it here. The loop
+// is held.
+func (n *Node) tellReads(j *job) {
+	owner := j.owner()
+	reads := ""
+	if slices.ContainsFunc(j.drivers, func(p *proc) bool { return p.hello.LogToDriver }) {
+		reads = owner
+	}
+	if owner == "" || j.ended || !j.logs || reads == j.reads {
+		return
+	}
+	r := n.remotes[owner]
+	if r == nil || r.full {
+		return
+	}
+	frame, err := wire.Frame(wire.KindReadsLogs, &wire.ReadsLogs{Job: j.id, Reads: reads != ""})
+	if err == nil {
+		err = n.mesh.links.Send(owner, link.Task, frame)
+	}
+	if err != nil {
+		n.log.Warn("ask for a job's output", "job", j.id, "owner", owner, "err", err)
+		return
+	}
+	j.reads = reads
+	n.touch(r)
+}
+
+// readsLogs notes who is to be sent a job's output.
+func (n *Node) readsLogs(peer string, body []byte) {
+	var m wire.ReadsLogs
+	if wire.Decoded(body, &m) != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	j := n.jobs[m.Job]
+	switch {
+	case j == nil || j.owner() != "" || !j.detached:
+	case !m.Reads:
+		delete(j.readers, peer)
+	case n.remotes[peer] != nil: // not the word of a link that has ended
+		if j.readers == nil {
+			j.readers = map[string]bool{}
+		}
+		j.readers[peer] = true
 	}
 }

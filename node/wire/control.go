@@ -75,10 +75,18 @@ type SoleAnswer struct {
 	Objects int `cbor:"1,keyasint"`
 }
 
-// Log carries output of a job's workers to the job's owner. Body is an ipc.Log.
+// Log carries output of a job's workers to the job's owner, and from there to peers
+// where drivers of the job are. Body is an ipc.Log.
 type Log struct {
 	Job  raygo.JobID `cbor:"1,keyasint"`
 	Body []byte      `cbor:"2,keyasint"`
+}
+
+// ReadsLogs tells the owner of a job whether the sender has drivers of it, who read
+// its output.
+type ReadsLogs struct {
+	Job   raygo.JobID `cbor:"1,keyasint"`
+	Reads bool        `cbor:"2,keyasint,omitempty"`
 }
 
 // JobInfo is what executors are told of a job: the Info of sched.JobOpen.

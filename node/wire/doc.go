@@ -78,11 +78,12 @@ const (
 	KindJobTaken
 	KindRejoin
 
-	KindPart   Kind = 64 // a piece of a message that is too long for a frame
-	KindLog    Kind = 65 // Log
-	KindGossip Kind = 96 // the gossip package's bytes
-	KindAsk    Kind = 97 // Ask
-	KindAnswer Kind = 98 // Answer
+	KindPart      Kind = 64 // a piece of a message that is too long for a frame
+	KindLog       Kind = 65 // Log
+	KindReadsLogs Kind = 66 // ReadsLogs
+	KindGossip    Kind = 96 // the gossip package's bytes
+	KindAsk       Kind = 97 // Ask
+	KindAnswer    Kind = 98 // Answer
 )
 
 var (

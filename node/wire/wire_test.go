@@ -95,9 +95,10 @@ func samples() map[Kind]any {
 				Streams: []sched.StreamTaken{{Proc: task.Proc(), Task: task, N: 4}}, Cancels: []sched.Cancel{{Request: 1, Proc: task.Proc(), Task: task, Force: true, Recursive: true}},
 			}},
 		},
-		KindLog:    &Log{Job: job, Body: []byte("lines")},
-		KindAsk:    &Ask{ID: 7, Op: OpQuery, Wait: 1500, Body: []byte("query")},
-		KindAnswer: &Answer{ID: 7, Body: []byte("rows"), Failure: failure, More: true},
+		KindLog:       &Log{Job: job, Body: []byte("lines")},
+		KindReadsLogs: &ReadsLogs{Job: job, Reads: true},
+		KindAsk:       &Ask{ID: 7, Op: OpQuery, Wait: 1500, Body: []byte("query")},
+		KindAnswer:    &Answer{ID: 7, Body: []byte("rows"), Failure: failure, More: true},
 	}
 }
 

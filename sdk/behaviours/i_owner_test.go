@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -186,6 +190,41 @@ func TestADrainingOwnerHandsItsJobOver(t *testing.T) {
 	}
 	if v, err := raygo.Get(actx, again(actx, blob)); err != nil || len(v) != 1<<20 || v[0] != 4 {
 		t.Fatalf("%d bytes, %v", len(v), err)
+	}
+}
+
+// readerRole is a program that attaches to a job and has a call of it write lines at
+// a peer.
+func readerRole() {
+	ctx, s, err := raygo.Init(context.Background(), raygo.Attach(os.Getenv("BEHAVIOURS_JOB")))
+	if err == nil {
+		_, err = raygo.Get(ctx, say.Options(on(os.Getenv("BEHAVIOURS_PEER"))).Remote(ctx, "word", 3))
+		err = errors.Join(err, s.Close())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// What a task writes reaches the program that is attached
+// elsewhere than at the owner, before the result, and that of the owner's program.
+func TestOutputReachesEveryDriver(t *testing.T) {
+	c := peertest.Cluster(t, 3, peertest.Options{CPUs: 2})
+	_, s := session(t, c.Peer(0), raygo.Detached())
+	for i, id := range c.IDs() {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), roleEnv+"=reader", "BEHAVIOURS_PEER="+id, "RAYGO_ADDRESS=unix://"+c.Peer(2).Ready.Socket, "BEHAVIOURS_JOB="+s.JobID())
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
+		if err := cmd.Run(); err != nil {
+			t.Fatalf("the program: %v\n%s", err, &stderr)
+		}
+		for _, line := range []string{"word 0", "word 1", "word 2", "word on stderr"} {
+			if n := strings.Count(stderr.String(), "peer="+id[len(id)-8:]+") "+line+"\n"); n != 1 {
+				t.Errorf("%q of a task at peer %d was shown %d times:\n%s", line, i, n, &stderr)
+			}
+		}
 	}
 }
 

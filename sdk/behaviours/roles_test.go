@@ -31,6 +31,7 @@ func init() {
 		"peer":   peerRole,
 		"driver": func() { raygo.Main(driverRole) },
 		"habits": func() { raygo.Main(habitsRole) },
+		"reader": readerRole,
 	}
 }
 
