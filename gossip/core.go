@@ -38,7 +38,8 @@ type LinkUp struct {
 	Advert      *Advert // what it said of itself, if it did
 }
 
-// LinkDown says that the link is no more; Refused that nothing listens there.
+// LinkDown says that the link is no more; Refused, then or later, while there is
+// no other link, that nothing listens where the peer was.
 type LinkDown struct {
 	Peer    string
 	Refused bool
@@ -95,6 +96,7 @@ type Judged struct {
 	Incarnation uint64
 	Health      Health
 	Reason      string
+	Refused     bool // dead, and nothing listens where it was
 }
 
 // Bad says that a peer sent what it may not.
@@ -176,7 +178,7 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 			delete(c.links, v.peer)
 			c.view.Bury(v.peer, v.incarnation)
 		}
-		c.emit(&Judged{Peer: v.peer, Incarnation: v.incarnation, Health: v.health, Reason: v.reason})
+		c.emit(&Judged{Peer: v.peer, Incarnation: v.incarnation, Health: v.health, Reason: v.reason, Refused: v.refused})
 	}
 	c.det.said = c.det.said[:0]
 	return c.out

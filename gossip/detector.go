@@ -66,6 +66,7 @@ type verdict struct {
 	incarnation uint64
 	health      Health
 	reason      string
+	refused     bool
 }
 
 // Detector says which peers are dead. Silence alone is not death: a peer that is
@@ -197,10 +198,13 @@ func (d *Detector) tick(now time.Time) (ping, askAbout []string) {
 
 func (d *Detector) declare(w *watched, silent time.Duration) {
 	reason := "no answer for " + silent.Round(time.Millisecond).String()
-	if w.broken {
+	switch {
+	case w.broken && w.refused:
+		reason = "its link broke and nothing listens where it was"
+	case w.broken:
 		reason = "its link broke and did not come back within " + silent.Round(time.Millisecond).String()
 	}
-	d.said = append(d.said, verdict{peer: w.peer, incarnation: w.incarnation, health: Gone, reason: reason})
+	d.said = append(d.said, verdict{peer: w.peer, incarnation: w.incarnation, health: Gone, reason: reason, refused: w.broken && w.refused})
 	delete(d.peers, w.peer)
 	i, _ := slices.BinarySearch(d.order, w.peer)
 	d.order = slices.Delete(d.order, i, i+1)

@@ -106,6 +106,31 @@ func TestARefusedConnectionIsDeathSoon(t *testing.T) {
 	}
 }
 
+// A refusal that is found out after the link broke counts as much, and not before
+// its time; a link that came up meanwhile makes it void.
+func TestARefusalAfterTheLinkBroke(t *testing.T) {
+	b := newBench(2)
+	b.pass(5*time.Second, "p0", "p1")
+	b.step(&LinkDown{Peer: "p1"})
+	if got := healths(b.pass(400*time.Millisecond, "p0")); reflect.DeepEqual(got, []string{"p1 2"}) {
+		t.Fatalf("dead without a refusal: %v", got)
+	}
+	b.step(&LinkDown{Peer: "p1", Refused: true})
+	dead := b.pass(500*time.Millisecond, "p0")
+	if n := len(dead); n == 0 || dead[n-1].Health != Gone || !dead[n-1].Refused || dead[n-1].Incarnation != 1 {
+		t.Fatalf("refused: %+v", dead)
+	}
+
+	b = newBench(2)
+	b.pass(5*time.Second, "p0", "p1")
+	b.step(&LinkDown{Peer: "p1", Refused: true})
+	b.step(&LinkUp{Peer: "p1", Incarnation: 2}) // its next life
+	b.step(&LinkDown{Peer: "p1"})
+	if got := healths(b.pass(time.Second, "p0")); !reflect.DeepEqual(got, []string{"p1 1"}) {
+		t.Fatalf("a refusal of the life before counts: %v", got)
+	}
+}
+
 // One that others hear is spared, but not for ever.
 func TestTheWordOfOthersPutsDeathOff(t *testing.T) {
 	b := newBench(2)

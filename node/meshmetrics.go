@@ -10,6 +10,7 @@ type meshMetrics struct {
 	moved *prometheus.Desc
 	swarm *prometheus.Desc
 	held  *prometheus.Desc
+	dead  *prometheus.Desc
 }
 
 func newMeshMetrics(m *mesh) *meshMetrics {
@@ -22,6 +23,7 @@ func newMeshMetrics(m *mesh) *meshMetrics {
 		moved: desc("object_bytes_total", "Bytes of objects and programs between peers.", "direction"),
 		swarm: desc("fetches_total", "Objects and programs brought from other peers, by outcome.", "outcome"),
 		held:  desc("held_answers", "Answers that wait for a peer that does not read."),
+		dead:  desc("peers_refused_dead_total", "Peers named dead early, since nothing listened where they were."),
 	}
 }
 
@@ -42,6 +44,7 @@ func (c *meshMetrics) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(c.moved, prometheus.CounterValue, float64(t.BytesOut), "out")
 	ch <- prometheus.MustNewConstMetric(c.swarm, prometheus.CounterValue, float64(t.Fetched), "ok")
 	ch <- prometheus.MustNewConstMetric(c.swarm, prometheus.CounterValue, float64(t.Failed), "failed")
+	ch <- prometheus.MustNewConstMetric(c.dead, prometheus.CounterValue, float64(c.m.who.dead.Load()))
 	held := 0
 	c.m.n.mu.Lock()
 	for _, r := range c.m.n.remotes {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
 
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/gossip"
@@ -34,11 +35,14 @@ type whoIsThere struct {
 	core   *gossip.Core
 	events chan gossip.Event
 	ended  chan struct{}
-	count  atomic.Int32 // of linked
+	knocks chan struct{} // has one for each knock that is under way
+	count  atomic.Int32  // of linked
+	dead   atomic.Uint64 // peers that refused connections and were named dead
 
 	mu      sync.Mutex // guards all below
 	own     gossip.Advert
 	linked  map[string]*linkedPeer
+	absent  map[string]*absence // that were linked, while it is found out what became of them
 	others  map[string]*otherPeer
 	firstUp time.Time
 }
@@ -46,6 +50,7 @@ type whoIsThere struct {
 // linkedPeer is a peer to which there is a link.
 type linkedPeer struct {
 	heard atomic.Bool // something came from it since the last look
+	doors []ma.Multiaddr
 }
 
 // otherPeer is a peer of the cluster.
@@ -60,7 +65,7 @@ type otherPeer struct {
 func newWhoIsThere(m *mesh) (*whoIsThere, error) {
 	w := &whoIsThere{
 		m: m, events: make(chan gossip.Event, gossipInbox), ended: make(chan struct{}),
-		linked: map[string]*linkedPeer{}, others: map[string]*otherPeer{},
+		knocks: make(chan struct{}, maxKnocks), linked: map[string]*linkedPeer{}, absent: map[string]*absence{}, others: map[string]*otherPeer{},
 	}
 	w.core = gossip.New(gossip.Config{Self: m.n.id, Incarnation: m.incarnation, Seed: m.incarnation, Verify: verified})
 	return w, w.describe(false)
@@ -228,6 +233,9 @@ func (w *whoIsThere) judged(e *gossip.Judged) {
 	if e.Health != gossip.Gone {
 		return
 	}
+	if e.Refused {
+		w.dead.Add(1)
+	}
 	w.m.dropLater(e.Peer, "it is dead: "+e.Reason)
 	w.m.n.peerDead(e.Peer, e.Reason)
 	if id, err := peer.Decode(e.Peer); err == nil {
@@ -259,8 +267,11 @@ func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.Peer
 	}
 	now := time.Now()
 	offer := offerOf(&a, role)
+	l := &linkedPeer{doors: w.m.doors(id, a.Addrs)}
 	w.mu.Lock()
-	w.linked[id] = &linkedPeer{}
+	gone := w.absent[id]
+	delete(w.absent, id)
+	w.linked[id] = l
 	w.count.Store(int32(len(w.linked)))
 	if w.firstUp.IsZero() {
 		w.firstUp = now
@@ -268,6 +279,9 @@ func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.Peer
 	w.others[id] = &otherPeer{advert: offer, learnt: now}
 	w.mu.Unlock()
 	w.m.known.saw(id, a.Addrs, now)
+	if gone != nil {
+		gone.end()
+	}
 	if !w.m.n.reads { // who reads is no one's neighbour
 		w.tell(&gossip.LinkUp{Peer: id, Incarnation: h.Incarnation, Advert: &a})
 	}
@@ -286,6 +300,7 @@ func upOf(a *gossip.Advert) *sched.PeerUp {
 // down takes the end of a link. It reports whether the peer had said that it goes.
 func (w *whoIsThere) down(id string) (left bool) {
 	w.mu.Lock()
+	l := w.linked[id]
 	delete(w.linked, id)
 	w.count.Store(int32(len(w.linked)))
 	if o := w.others[id]; o != nil && o.leaves {
@@ -293,7 +308,36 @@ func (w *whoIsThere) down(id string) (left bool) {
 	}
 	w.mu.Unlock()
 	w.tell(&gossip.LinkDown{Peer: id})
+	if l != nil && len(l.doors) > 0 && !left {
+		w.miss(id, l.doors)
+	}
 	return left
+}
+
+// miss begins to find out what became of a peer that was linked.
+func (w *whoIsThere) miss(id string, doors []ma.Multiaddr) {
+	if w.m.n.ctx.Err() != nil || w.m.n.reads {
+		return
+	}
+	select {
+	case w.knocks <- struct{}{}:
+	default:
+		return // the detector waits a little longer
+	}
+	ctx, cancel := context.WithTimeout(w.m.n.ctx, knockFor)
+	a := &absence{cancel: cancel}
+	w.mu.Lock()
+	w.absent[id] = a
+	w.mu.Unlock()
+	w.m.work.Go(func() {
+		defer cancel()
+		w.knock(ctx, id, a, doors)
+		w.mu.Lock()
+		if w.absent[id] == a {
+			delete(w.absent, id)
+		}
+		w.mu.Unlock()
+	})
 }
 
 // left takes a peer's word that it goes: it is dead without further waiting.

@@ -1,0 +1,80 @@
+package peertest_test
+
+import (
+	"io"
+	"net/http"
+	"regexp"
+	"strconv"
+	"testing"
+
+	"github.com/raygo/raygo/internal/peertest"
+	"github.com/raygo/raygo/sdk/ipc"
+)
+
+var refusedDead = regexp.MustCompile(`(?m)^raygo_peers_refused_dead_total (\d+)$`)
+
+// refusedAt is how many peers one has named dead because nothing listened where
+// they were.
+func refusedAt(t *testing.T, p *peertest.Process) int {
+	t.Helper()
+	resp, err := http.Get("http://" + p.Ready.HTTP + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	m := refusedDead.FindSubmatch(b)
+	if err != nil || m == nil {
+		t.Fatalf("the metric is not there: %v", err)
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// named waits until a peer is in a state by what the first says.
+func named(t *testing.T, c *peertest.Processes, id, state string) {
+	t.Helper()
+	waitFor(t, id+" is "+state, func() bool {
+		var rows ipc.Rows[ipc.NodeRow]
+		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryNodes}, &rows)
+		for i := range rows.Rows {
+			if rows.Rows[i].PeerID == id {
+				return rows.Rows[i].State == state
+			}
+		}
+		return false
+	})
+}
+
+// The machine of a process that is gone refuses connections, which is proof; one
+// that stands still refuses nothing, and is named dead for its silence. Either is
+// one of the cluster again when it is back.
+func TestWhoIsGoneRefusesWhoStandsStillDoesNot(t *testing.T) {
+	t.Parallel()
+	c := peertest.Cluster(t, 3, peertest.Options{Args: []string{"--http", "127.0.0.1:0"}})
+	ids := c.IDs()
+	c.Peer(2).Pause()
+	named(t, c, ids[2], "DEAD")
+	if n := refusedAt(t, c.Peer(0)); n != 0 {
+		t.Fatalf("%d peers refused; one was paused, none was killed", n)
+	}
+	c.Peer(2).Resume()
+	c.Meet()
+	// A machine that is busy may find out later than silence tells.
+	for try := 0; ; try++ {
+		c.Peer(1).Kill()
+		named(t, c, ids[1], "DEAD")
+		n := refusedAt(t, c.Peer(0))
+		c.Peer(1).Start()
+		c.Meet()
+		if n > 0 {
+			return
+		}
+		if try == 4 {
+			t.Fatal("a killed peer was never known by its refusals")
+		}
+	}
+}
