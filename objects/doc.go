@@ -30,7 +30,8 @@
 // How to fill a range: pwrite on the arena for pages that the writer has not
 // mapped and touched yet (2.8 GB/s into fresh pages, 5 GB/s into recycled ones,
 // against 1.1 and 2.5 GB/s through a new mapping, whose faults clear and map page
-// by page), and a copy through a mapping that it has kept (memcpy's speed).
+// by page), and a copy through a mapping that it has kept (memcpy's speed). The
+// store maps recycled pages together before it copies there (7 GB/s both).
 // Allocating pages ahead (fallocate) gains nothing: they are cleared at the
 // first touch all the same.
 //

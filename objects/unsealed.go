@@ -21,7 +21,7 @@ func (s *Store) WriteUnsealed(id raygo.ObjectID, p []byte, off int64) (int, erro
 	defer s.release(e)
 	if !e.cold {
 		if all := e.job.window.bytes(e.job, s.cfg.ArenaSize); all != nil {
-			return copy(all[e.ext.Offset+uint64(off):], p), nil
+			return write(all, e.ext.Offset+uint64(off), p), nil
 		}
 	}
 	n, err := e.job.arena.WriteAt(p, int64(e.ext.Offset)+off)

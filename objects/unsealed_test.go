@@ -74,6 +74,42 @@ func TestACopyIsSeenWhenItIsSealed(t *testing.T) {
 	checkBooks(t, s)
 }
 
+// A copy that takes the place of an object that is gone holds its own bytes, in
+// whatever pieces they come and wherever they begin.
+func TestACopyInMemoryThatWasUsedBefore(t *testing.T) {
+	s := runStore(t, Config{Limit: 8 << 20, HashWorkers: -1})
+	openJob(t, s, 1)
+	const size = 3*BlockSize + 5000
+	for k, piece := range []int{size, BlockSize, 100_000, 70_001, 4097} {
+		n := uint32(k)
+		old, id := object(1, 2*n+1), object(1, 2*n+2)
+		put(t, s, old, content(n, size)) // pages that this process has mapped, or not
+		s.Delete(old)
+		data := content(100+n, size)
+		if _, err := s.Alloc(t.Context(), id, size); err != nil {
+			t.Fatal(err)
+		}
+		for off := 0; off < size; off += piece {
+			b := data[off:min(size, off+piece)]
+			if got, err := s.WriteUnsealed(id, b, int64(off)); err != nil || got != len(b) {
+				t.Fatalf("wrote %d: %v", got, err)
+			}
+		}
+		m, err := ManifestOf(bytes.NewReader(data), size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SealCopy(id, m, 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := readAll(t, s, id); !bytes.Equal(got, data) {
+			t.Errorf("in pieces of %d: other bytes", piece)
+		}
+		s.Delete(id)
+		checkBooks(t, s)
+	}
+}
+
 // An object that is deleted while it is written is gone when its writer ends.
 func TestACopyThatNobodyNeedsAnyMore(t *testing.T) {
 	s := runStore(t, Config{Limit: 8 << 20, HashWorkers: -1})
