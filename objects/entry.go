@@ -56,6 +56,7 @@ type entry struct {
 	cold    bool // its range was not touched before it was handed out
 
 	manifest *Manifest     // nil until hashed
+	name     string        // the manifest's CID; empty until somebody asked for it
 	unwanted atomic.Bool   // deleted, for a hash under way: needs no mu
 	hashing  chan struct{} // closed when the hash under way has ended; nil if none is
 	disk     *location     // nil if no spill file has a copy

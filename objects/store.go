@@ -204,9 +204,10 @@ func (s *Store) Info(id raygo.ObjectID) (info Info, ok bool) {
 		return Info{}, false
 	}
 	info = Info{Size: e.size, Pins: e.pins, State: e.state, OnDisk: e.disk != nil}
-	if e.manifest != nil {
-		info.CID = e.manifest.CID().String()
+	if e.manifest != nil && e.name == "" {
+		e.name = e.manifest.CID().String() // once: it hashes the whole manifest
 	}
+	info.CID = e.name
 	return info, true
 }
 
