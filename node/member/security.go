@@ -66,7 +66,8 @@ func (s *security) SecureInbound(ctx context.Context, insecure net.Conn, p peer.
 		}
 		return conf, nil
 	}
-	return s.handshake(ctx, insecure, tls.Server(insecure, conf), v)
+	out := &gather{Conn: insecure}
+	return s.handshake(ctx, out, tls.Server(out, conf), v)
 }
 
 // SecureOutbound is the handshake as the one that dials. As in libp2p it may
@@ -75,10 +76,11 @@ func (s *security) SecureOutbound(ctx context.Context, insecure net.Conn, p peer
 	conf, keys := s.m.current().ConfigForPeer(p)
 	v := chain(conf, keys, s.m.checkLeaf)
 	conf.NextProtos = append(slices.Clone(s.muxers), conf.NextProtos...)
-	return s.handshake(ctx, insecure, tls.Client(insecure, conf), v)
+	out := &gather{Conn: insecure}
+	return s.handshake(ctx, out, tls.Client(out, conf), v)
 }
 
-func (s *security) handshake(ctx context.Context, insecure net.Conn, c *tls.Conn, v *verified) (sec.SecureConn, error) {
+func (s *security) handshake(ctx context.Context, insecure *gather, c *tls.Conn, v *verified) (sec.SecureConn, error) {
 	if err := c.HandshakeContext(ctx); err != nil {
 		_ = insecure.Close()
 		return nil, err
@@ -91,7 +93,7 @@ func (s *security) handshake(ctx context.Context, insecure net.Conn, c *tls.Conn
 	if muxer == libp2pALPN {
 		muxer = ""
 	}
-	return &secured{Conn: c, local: s.m.self, verified: *v, state: network.ConnectionState{
+	return &secured{Conn: c, out: insecure, local: s.m.self, verified: *v, state: network.ConnectionState{
 		StreamMultiplexer: protocol.ID(muxer), UsedEarlyMuxerNegotiation: muxer != "",
 	}}, nil
 }
@@ -99,9 +101,23 @@ func (s *security) handshake(ctx context.Context, insecure net.Conn, c *tls.Conn
 // secured is a connection after the handshake.
 type secured struct {
 	*tls.Conn
+	out   *gather
 	local peer.ID
 	verified
 	state network.ConnectionState
+}
+
+// Write is TLS's, but the records of a large write leave together.
+func (c *secured) Write(b []byte) (int, error) {
+	if len(b) <= maxRecord {
+		return c.Conn.Write(b)
+	}
+	c.out.hold()
+	n, err := c.Conn.Write(b)
+	if sent := c.out.send(); sent != nil && err == nil {
+		return 0, sent
+	}
+	return n, err
 }
 
 // LocalPeer is this peer.
