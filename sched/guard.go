@@ -31,6 +31,10 @@ type guards struct {
 	old      []string             // the last owner's, which keep their copies until these have theirs
 	told     []string             // the IDs of all, as executors were last told them
 	named    map[string]bool      // all that have ever been
+	says     map[*peer]string     // whom executors have as owner instead of this peer
+	rival    *peer                // who says that it is the owner, and is not believed yet
+	claim    *JobTaken            // its word
+	askAgain time.Time            // others may be asked about it
 	refused  map[*peer]bool       // had no room
 	heard    map[*peer]uint64     // messages about the job that count, by executor: see counts
 	saidSafe map[*peer]uint64
@@ -110,7 +114,7 @@ func (c *Core) guardLater(j *job) {
 }
 
 func newGuards() *guards {
-	return &guards{named: map[string]bool{}, refused: map[*peer]bool{}, heard: map[*peer]uint64{}, saidSafe: map[*peer]uint64{}}
+	return &guards{named: map[string]bool{}, says: map[*peer]string{}, refused: map[*peer]bool{}, heard: map[*peer]uint64{}, saidSafe: map[*peer]uint64{}}
 }
 
 // guard gives a job of ours guardians from now on.
@@ -124,6 +128,10 @@ func (gs *guards) forget(p *peer) {
 	delete(gs.refused, p)
 	delete(gs.heard, p)
 	delete(gs.saidSafe, p)
+	delete(gs.says, p)
+	if gs.rival == p {
+		gs.rival, gs.claim = nil, nil
+	}
 }
 
 // guardAll looks at the guardians of all jobs again: a peer has come or gone.

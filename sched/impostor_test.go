@@ -83,3 +83,50 @@ func TestImpostorAfterADeath(t *testing.T) {
 	tw.run(time.Minute)
 	heir.all(ids)
 }
+
+// Law 10: neither the word of one executor that another peer owns the job, nor that
+// of a peer which was not named, takes it from the guardian that has taken it over.
+func TestImpostorAfterATakeover(t *testing.T) {
+	tw := newTown(t, 7, 2)
+	a := tw.sites[0].startDetached()
+	cl := a.define("f", &kind{run: 5 * time.Second}, opts(strategy(raygo.Strategy{Kind: raygo.StrategySpread})))
+	ids := []raygo.ObjectID{}
+	for range 10 {
+		ids = append(ids, a.submit(cl))
+	}
+	tw.run(200 * time.Millisecond)
+	heir := tw.site(a.c.jobs[a.job].guards.told[0])
+	tw.murder(a)
+	for !heir.owns(a.job) {
+		tw.run(100 * time.Microsecond)
+	}
+	lies := func() {
+		t.Helper()
+		epoch, named := heir.c.jobs[a.job].epoch, heir.c.jobs[a.job].guards.named
+		for _, liar := range tw.sites[1:] {
+			if liar == heir || named[liar.id] {
+				continue
+			}
+			for _, other := range tw.sites[1:] {
+				heir.step(&Received{From: liar.id, Msg: &Rejoin{Job: a.job, Epoch: epoch, Owner: other.id}})
+			}
+			for _, lie := range []Message{
+				&Rejoin{Job: a.job, Epoch: epoch, Owner: liar.id}, &JobTaken{Job: a.job, Epoch: epoch + 100}, &Rejoin{Job: a.job, Epoch: epoch, Behind: 1 << 30},
+			} {
+				heir.step(&Received{From: liar.id, Msg: lie})
+			}
+			tw.run(10 * time.Millisecond)
+			if !heir.owns(a.job) {
+				t.Fatal("the guardian believed a liar")
+			}
+			break // one alone
+		}
+	}
+	lies()
+	tw.run(20 * time.Second)
+	lies()
+	heir.attach(a.job)
+	heir.take(ids...)
+	tw.run(time.Minute)
+	heir.all(ids)
+}

@@ -17,7 +17,8 @@ const (
 	orphanFor  = 30 * time.Second // an executor waits so long for a new owner
 	logMost    = 1 << 16          // messages kept for one, of a job
 	logBytes   = 64 << 20
-	rejoinMost = 4096 // refs, awaits and tasks in one Rejoin
+	rejoinMost = 4096        // refs, awaits and tasks in one Rejoin
+	rivalEvery = time.Second // others are asked so often about who says that it is the owner
 )
 
 // watched is what an executor keeps of a job that has guardians.
@@ -278,16 +279,7 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 		return
 	}
 	if j.owner == nil {
-		if j.guards != nil && (j.guards.named[from.id] || j.epoch > 0) && c.yieldsTo(j, from, m.Epoch) {
-			for _, p := range c.peerOrder {
-				if p.opened[j.id] && p != from {
-					c.send(p, &GuardedBy{Job: j.id, Guardians: []string{from.id}, Yields: true})
-				}
-				delete(p.opened, j.id) // it is not over for them
-			}
-			c.endJob(j, "peer "+from.id+" has taken it over: this peer was gone for it, or gave it up")
-			c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Unknown: true, Last: true})
-		}
+		c.takenFrom(j, from, m)
 		return
 	}
 	w := j.watched
@@ -313,6 +305,49 @@ func (c *Core) taken(from *peer, m *JobTaken) {
 	c.rejoin(j, from, m.Epoch)
 }
 
+// takenFrom handles the word of a peer that it owns a job of this one. It is believed
+// of one that was named a guardian, or for whom another peer vouches.
+func (c *Core) takenFrom(j *job, from *peer, m *JobTaken) {
+	gs := j.guards
+	switch {
+	case gs == nil:
+	case !c.yieldsTo(j, from, m.Epoch):
+		if j.epoch > 0 {
+			c.send(from, &JobTaken{Job: j.id, Epoch: j.epoch}) // it may not have heard of this one
+		}
+	case !gs.named[from.id] && !c.vouched(j, from):
+		gs.rival, gs.claim = from, m
+		if j.epoch > 0 && !c.now.Before(gs.askAgain) { // who has it as owner says so
+			gs.askAgain = c.now.Add(rivalEvery)
+			for _, p := range c.peerOrder {
+				if p != from {
+					c.send(p, &JobTaken{Job: j.id, Epoch: j.epoch})
+				}
+			}
+		}
+	default:
+		for _, p := range c.peerOrder {
+			if p.opened[j.id] && p != from {
+				c.send(p, &GuardedBy{Job: j.id, Guardians: []string{from.id}, Yields: true})
+			}
+			delete(p.opened, j.id) // it is not over for them
+		}
+		c.endJob(j, "peer "+from.id+" has taken it over: this peer was gone for it, or gave it up")
+		c.send(from, &Rejoin{Job: m.Job, Epoch: m.Epoch, Unknown: true, Last: true})
+	}
+}
+
+// vouched reports whether another peer has said that this one owns a job that was
+// taken over, or there is nobody else who could.
+func (c *Core) vouched(j *job, owner *peer) bool {
+	for _, p := range c.peerOrder {
+		if p != owner && j.guards.says[p] == owner.id {
+			return true
+		}
+	}
+	return j.epoch > 0 && len(c.peerOrder) == 1
+}
+
 // yieldsTo reports whether this owner of a job gives way to another one: two
 // guardians have taken the job that did not hear of each other. The one that comes
 // first among them has the higher epoch.
@@ -332,6 +367,9 @@ func (c *Core) rejoin(j *job, p *peer, epoch uint32) {
 	}
 	if ward := c.wards[j.id]; ward != nil {
 		c.moveWard(ward, p, epoch)
+	}
+	if w.claim != nil && w.claimant != p && !w.claimant.down {
+		c.send(w.claimant, &Rejoin{Job: j.id, Epoch: w.claim.Epoch, Owner: p.id})
 	}
 	j.owner, w.epoch, w.claim, w.claimant, w.yields, w.base = p, epoch, nil, nil, false, 0
 	c.emit(&JobMoved{Job: j.id, Owner: p.id})

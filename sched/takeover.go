@@ -70,7 +70,10 @@ func (c *Core) takeOver(w *ward) {
 		j.adopting.late = append(j.adopting.late, &Copied{Object: id})
 	}
 	j.guards = newGuards()
-	for _, id := range w.others { // they may take it as well, if they do not hear of this one
+	for _, id := range slices.Concat(w.others, watched.guardians) { // they may take it as well, if they do not hear of this one
+		if j.guards.named[id] {
+			continue
+		}
 		j.guards.named[id] = true
 		if id != c.cfg.Self {
 			j.guards.old = append(j.guards.old, id)
@@ -100,7 +103,7 @@ func (*ownWord) event() {}
 // rejoined takes what an executor has.
 func (c *Core) rejoined(p *peer, m *Rejoin) {
 	j := c.jobs[m.Job]
-	if j == nil || j.owner != nil || m.Epoch != j.epoch {
+	if j == nil || j.ended || j.owner != nil || j.guards == nil || m.Epoch != j.epoch {
 		return
 	}
 	if m.Unknown {
@@ -119,8 +122,12 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 		}
 		return
 	}
-	if a != nil && m.Owner != "" && m.Owner != a.from && m.Owner != c.cfg.Self {
-		c.standBack(j, m.Owner)
+	if m.Owner != "" { // that one is to say so itself: until then this executor may come yet
+		gs := j.guards
+		gs.says[p] = m.Owner
+		if r := gs.rival; r != nil && r.id == m.Owner && !r.down {
+			c.takenFrom(j, r, gs.claim)
+		}
 		return
 	}
 	if a == nil || !a.waiting[p] { // too late, or it came back: what it runs runs elsewhere
@@ -152,15 +159,6 @@ func (c *Core) rejoined(p *peer, m *Rejoin) {
 		delete(a.waiting, p)
 		c.adopted(j)
 	}
-}
-
-// standBack leaves a job to another guardian, which has taken it before and whom
-// executors believe.
-func (c *Core) standBack(j *job, owner string) {
-	for _, p := range c.peerOrder {
-		delete(p.opened, j.id) // it is not over for them
-	}
-	c.endJob(j, "peer "+owner+" has taken it over")
 }
 
 // adopted ends the time between two owners once nobody has more to say.
