@@ -96,7 +96,8 @@ type Judged struct {
 	Incarnation uint64
 	Health      Health
 	Reason      string
-	Refused     bool // dead, and nothing listens where it was
+	Broken      bool // dead, and without a link
+	Refused     bool // and nothing listens where it was
 }
 
 // Bad says that a peer sent what it may not.
@@ -178,7 +179,7 @@ func (c *Core) Step(now time.Time, ev Event) []Effect {
 			delete(c.links, v.peer)
 			c.view.Bury(v.peer, v.incarnation)
 		}
-		c.emit(&Judged{Peer: v.peer, Incarnation: v.incarnation, Health: v.health, Reason: v.reason, Refused: v.refused})
+		c.emit(&Judged{Peer: v.peer, Incarnation: v.incarnation, Health: v.health, Reason: v.reason, Broken: v.broken, Refused: v.refused})
 	}
 	c.det.said = c.det.said[:0]
 	return c.out

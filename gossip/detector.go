@@ -66,6 +66,7 @@ type verdict struct {
 	incarnation uint64
 	health      Health
 	reason      string
+	broken      bool
 	refused     bool
 }
 
@@ -110,10 +111,10 @@ func (d *Detector) Down(now time.Time, peer string, refused bool) {
 	if w == nil {
 		return
 	}
-	w.broken, w.refused = true, w.refused || refused
-	if w.asked.IsZero() {
+	if !w.broken { // whatever it owed answers to before, it has this long to come back
 		w.asked = now
 	}
+	w.broken, w.refused = true, w.refused || refused
 }
 
 // Heard says that something came from a peer.
@@ -204,7 +205,7 @@ func (d *Detector) declare(w *watched, silent time.Duration) {
 	case w.broken:
 		reason = "its link broke and did not come back within " + silent.Round(time.Millisecond).String()
 	}
-	d.said = append(d.said, verdict{peer: w.peer, incarnation: w.incarnation, health: Gone, reason: reason, refused: w.broken && w.refused})
+	d.said = append(d.said, verdict{peer: w.peer, incarnation: w.incarnation, health: Gone, reason: reason, broken: w.broken, refused: w.broken && w.refused})
 	delete(d.peers, w.peer)
 	i, _ := slices.BinarySearch(d.order, w.peer)
 	d.order = slices.Delete(d.order, i, i+1)

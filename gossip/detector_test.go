@@ -131,6 +131,22 @@ func TestARefusalAfterTheLinkBroke(t *testing.T) {
 	}
 }
 
+// A peer that owed an answer when its link broke has as long to come back as any
+// other: it was busy, which a link that breaks says nothing about.
+func TestABrokenLinkHasItsOwnTime(t *testing.T) {
+	b := newBench(2)
+	b.pass(5*time.Second, "p0", "p1")
+	b.pass(1900*time.Millisecond, "p0") // it is silent, and not suspected
+	b.step(&LinkDown{Peer: "p1"})
+	if got := healths(b.pass(time.Second, "p0")); !reflect.DeepEqual(got, []string{"p1 1"}) {
+		t.Fatalf("a second after the link broke: %v", got)
+	}
+	dead := b.pass(time.Second, "p0")
+	if n := len(dead); n == 0 || dead[n-1].Health != Gone || !dead[n-1].Broken || dead[n-1].Refused {
+		t.Fatalf("two seconds after: %+v", dead)
+	}
+}
+
 // One that others hear is spared, but not for ever.
 func TestTheWordOfOthersPutsDeathOff(t *testing.T) {
 	b := newBench(2)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/raygo/raygo/gossip"
 )
@@ -22,6 +24,9 @@ const (
 	knockEvery = 200 * time.Millisecond
 	knockFor   = 2 * time.Second // it has been judged by then
 	maxKnocks  = 64              // at once: who loses more links has lost its own network
+	tryWithin  = time.Second     // of the link: many come up at once
+	tryFor     = time.Second
+	maxTries   = 8 // at once
 )
 
 // absence is the time between the end of a link and the next one to that peer.
@@ -38,20 +43,19 @@ func (a *absence) end() {
 	a.cancel()
 }
 
-// doors are where a peer that is linked surely listens, if it does anywhere: the
-// TCP addresses that it signed and that are of the machine at the other end of
-// the connection. A refusal elsewhere proves nothing: behind a router, the
-// address that a peer has may be that of somebody else here.
-func (m *mesh) doors(id string, addrs []string) []ma.Multiaddr {
+// doors are the TCP addresses that a peer signed and that are of the machine at
+// the other end of a connection with it: those at which it surely listens, since
+// this peer dialled it there, and others. A refusal elsewhere proves nothing:
+// behind a router, the address that a peer has may be that of somebody else here.
+func (m *mesh) doors(id string, addrs []string) (sure, others []ma.Multiaddr) {
 	p, err := peer.Decode(id)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var out []ma.Multiaddr
 	for _, c := range m.host.Network().ConnsToPeer(p) {
 		far := c.RemoteMultiaddr()
-		if c.Stat().Limited || len(far) == 0 {
-			continue
+		if _, err := far.ValueForProtocol(ma.P_CIRCUIT); err == nil || len(far) == 0 {
+			continue // what is at the other end is a relay
 		}
 		for _, s := range addrs[:min(len(addrs), maxAddrs)] {
 			info, err := peerOf(s)
@@ -59,12 +63,47 @@ func (m *mesh) doors(id string, addrs []string) []ma.Multiaddr {
 				continue
 			}
 			door := info.Addrs[0]
-			if _, err := door.ValueForProtocol(ma.P_TCP); err == nil && len(door) == 2 && door[0].Equal(&far[0]) && !slices.ContainsFunc(out, door.Equal) {
-				out = append(out, door)
+			if _, err := door.ValueForProtocol(ma.P_TCP); err != nil || len(door) != 2 || !door[0].Equal(&far[0]) {
+				continue
+			}
+			if c.Stat().Direction == network.DirOutbound && door.Equal(far) {
+				sure = append(sure, door)
+			} else {
+				others = append(others, door)
 			}
 		}
 	}
-	return out
+	return sure, others
+}
+
+// tryDoors finds out at which of these addresses a linked peer listens, as far as
+// this peer can see: a router refuses connections for peers behind it that live.
+// It is one TCP connection without a handshake, for links that the other end made.
+func (w *whoIsThere) tryDoors(l *linkedPeer, doors []ma.Multiaddr) {
+	ctx := w.m.n.ctx
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(rand.N(tryWithin)):
+	}
+	select {
+	case <-ctx.Done():
+		return
+	case w.tries <- struct{}{}:
+	}
+	defer func() { <-w.tries }()
+	for _, door := range doors {
+		tryCtx, cancel := context.WithTimeout(ctx, tryFor)
+		c, err := (&manet.Dialer{}).DialContext(tryCtx, door)
+		cancel()
+		if err != nil {
+			continue
+		}
+		_ = c.Close()
+		w.mu.Lock()
+		l.doors = append(l.doors, door)
+		w.mu.Unlock()
+	}
 }
 
 // knock finds out whether anything listens still where a peer was whose link has

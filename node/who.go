@@ -36,6 +36,7 @@ type whoIsThere struct {
 	events chan gossip.Event
 	ended  chan struct{}
 	knocks chan struct{} // has one for each knock that is under way
+	tries  chan struct{} // and one for each look at which addresses peers listen
 	count  atomic.Int32  // of linked
 	dead   atomic.Uint64 // peers that refused connections and were named dead
 
@@ -49,8 +50,8 @@ type whoIsThere struct {
 
 // linkedPeer is a peer to which there is a link.
 type linkedPeer struct {
-	heard atomic.Bool // something came from it since the last look
-	doors []ma.Multiaddr
+	heard atomic.Bool    // something came from it since the last look
+	doors []ma.Multiaddr // where it listens, as was seen from here; the mutex guards it
 }
 
 // otherPeer is a peer of the cluster.
@@ -65,7 +66,7 @@ type otherPeer struct {
 func newWhoIsThere(m *mesh) (*whoIsThere, error) {
 	w := &whoIsThere{
 		m: m, events: make(chan gossip.Event, gossipInbox), ended: make(chan struct{}),
-		knocks: make(chan struct{}, maxKnocks), linked: map[string]*linkedPeer{}, absent: map[string]*absence{}, others: map[string]*otherPeer{},
+		knocks: make(chan struct{}, maxKnocks), tries: make(chan struct{}, maxTries), linked: map[string]*linkedPeer{}, absent: map[string]*absence{}, others: map[string]*otherPeer{},
 	}
 	w.core = gossip.New(gossip.Config{Self: m.n.id, Incarnation: m.incarnation, Seed: m.incarnation, Verify: verified})
 	return w, w.describe(false)
@@ -218,6 +219,10 @@ func (w *whoIsThere) news(a *gossip.Advert) {
 func (w *whoIsThere) judged(e *gossip.Judged) {
 	now := time.Now()
 	w.mu.Lock()
+	if e.Broken && w.linked[e.Peer] != nil { // its link is newer, and the core is about to hear of it
+		w.mu.Unlock()
+		return
+	}
 	o := w.others[e.Peer]
 	if o == nil {
 		o = &otherPeer{advert: &gossip.Advert{Peer: e.Peer}, learnt: now}
@@ -267,7 +272,8 @@ func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.Peer
 	}
 	now := time.Now()
 	offer := offerOf(&a, role)
-	l := &linkedPeer{doors: w.m.doors(id, a.Addrs)}
+	sure, others := w.m.doors(id, a.Addrs)
+	l := &linkedPeer{doors: sure}
 	w.mu.Lock()
 	gone := w.absent[id]
 	delete(w.absent, id)
@@ -281,6 +287,9 @@ func (w *whoIsThere) up(id string, role member.Role, h *link.Hello) (*sched.Peer
 	w.m.known.saw(id, a.Addrs, now)
 	if gone != nil {
 		gone.end()
+	}
+	if len(sure) == 0 && len(others) > 0 && !w.m.n.reads && w.m.n.cfg.Simulation == nil {
+		w.m.work.Go(func() { w.tryDoors(l, others) })
 	}
 	if !w.m.n.reads { // who reads is no one's neighbour
 		w.tell(&gossip.LinkUp{Peer: id, Incarnation: h.Incarnation, Advert: &a})
@@ -300,7 +309,10 @@ func upOf(a *gossip.Advert) *sched.PeerUp {
 // down takes the end of a link. It reports whether the peer had said that it goes.
 func (w *whoIsThere) down(id string) (left bool) {
 	w.mu.Lock()
-	l := w.linked[id]
+	var doors []ma.Multiaddr
+	if l := w.linked[id]; l != nil {
+		doors = l.doors
+	}
 	delete(w.linked, id)
 	w.count.Store(int32(len(w.linked)))
 	if o := w.others[id]; o != nil && o.leaves {
@@ -308,8 +320,8 @@ func (w *whoIsThere) down(id string) (left bool) {
 	}
 	w.mu.Unlock()
 	w.tell(&gossip.LinkDown{Peer: id})
-	if l != nil && len(l.doors) > 0 && !left {
-		w.miss(id, l.doors)
+	if len(doors) > 0 && !left {
+		w.miss(id, doors)
 	}
 	return left
 }

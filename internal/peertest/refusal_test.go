@@ -78,3 +78,24 @@ func TestWhoIsGoneRefusesWhoStandsStillDoesNot(t *testing.T) {
 		}
 	}
 }
+
+// A peer behind a router has addresses that refuse connections from here though
+// it lives; nothing follows from their refusing when its link breaks.
+func TestAnAddressThatWasNeverOpenProvesNothing(t *testing.T) {
+	t.Parallel()
+	c := peertest.Cluster(t, 2, peertest.Options{
+		Args: []string{"--http", "127.0.0.1:0"},
+		Each: func(i int) []string {
+			if i == 0 {
+				return nil
+			}
+			return []string{"--announce", "/ip4/127.0.0.1/tcp/1"} // nothing listens there
+		},
+	})
+	ids := c.IDs()
+	c.Peer(1).Kill()
+	named(t, c, ids[1], "DEAD")
+	if n := refusedAt(t, c.Peer(0)); n != 0 {
+		t.Fatalf("%d peers are dead by the refusal of an address that was never open", n)
+	}
+}
