@@ -7,7 +7,7 @@ import (
 
 const (
 	maxRecord = 16 << 10  // what TLS puts into one record at most
-	maxGather = 160 << 10 // bytes of records that wait for each other
+	maxGather = 288 << 10 // bytes of records that wait for each other
 )
 
 // gather is a connection below TLS. TLS writes each record by itself, a system

@@ -79,7 +79,7 @@ func TestRecordsOfALargeWriteLeaveTogether(t *testing.T) {
 	for _, c := range []struct {
 		size   int
 		writes int64
-	}{{0, 0}, {1, 1}, {maxRecord, 1}, {maxRecord + 1, 1}, {64 << 10, 1}, {128 << 10, 1}, {1 << 20, 8}} {
+	}{{0, 0}, {1, 1}, {maxRecord, 1}, {maxRecord + 1, 1}, {64 << 10, 1}, {256 << 10, 1}, {1 << 20, 4}} {
 		before := wire.writes.Load()
 		sent := make(chan error, 1)
 		go func() {

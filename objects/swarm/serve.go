@@ -20,7 +20,7 @@ const (
 	maxSubs     = 1024                 // objects of which news is wanted
 	maxNotes    = 256 << 10            // bytes of answers that are not blocks
 	maxRefused  = 1024                 // requests answered Busy with nothing sent between them
-	writePiece  = 4 * (64<<10 - 12)    // so that other streams of the connection get a turn; whole messages of yamux
+	writePiece  = 256<<10 - 12         // so that other streams of the connection get a turn; one message of yamux
 	newsEvery   = 5 * time.Millisecond // news of blocks is gathered so long
 	serveWrites = 4                    // times Stall: how long the other side may not read
 )
