@@ -228,6 +228,13 @@ func (m *member) gone(id raygo.ObjectID) {
 	}
 }
 
+// counts waits until a member has counted that it sent so many bytes: the other end
+// has the last of them a moment before.
+func (m *member) counts(bytes int64) {
+	m.w.t.Helper()
+	eventually(m.w.t, "what was sent is counted", func() bool { return m.Stats().Totals.BytesOut >= bytes })
+}
+
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {

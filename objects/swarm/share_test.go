@@ -32,6 +32,7 @@ func TestAHundredWaitersAreOneFetch(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	a.counts(someBlocks)
 	if st := a.Stats().Totals; st.BytesOut != someBlocks || a.dialed != 1 {
 		t.Errorf("%d bytes were sent over %d streams for an object of %d", st.BytesOut, a.dialed, someBlocks)
 	}
@@ -130,6 +131,7 @@ func TestFetchedObjectsArePinnedBeforeTheyCanGo(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	a.counts(2 * size)
 	if st := a.Stats().Totals; st.BytesOut != 2*size {
 		t.Errorf("%d bytes were sent for two objects of %d: they pushed each other out", st.BytesOut, size)
 	}
@@ -244,6 +246,7 @@ func TestRatesAreLearnt(t *testing.T) {
 	if !ok || st.Rate < 1<<20 || st.RTT <= 0 || st.BytesIn != someBlocks {
 		t.Errorf("got %+v", st)
 	}
+	a.counts(someBlocks)
 	if st, _ := a.Rate("b"); st.BytesOut != someBlocks {
 		t.Errorf("the other side counted %d bytes", st.BytesOut)
 	}
