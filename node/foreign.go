@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -139,9 +140,11 @@ func (n *Node) programFrom(ctx context.Context, j *job) (*launch.Program, string
 	}
 	name := c.String()
 	path := filepath.Join(n.dir.programs(), name)
-	if prog, err := launch.OpenFile(path); err == nil {
+	if prog, err := keptProgram(path, name); err == nil {
 		n.usedProgram(name)
 		return prog, name, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		n.log.Warn("a kept program is fetched anew", "job", j.id, "err", err)
 	}
 	_, err = n.mesh.swarm.Fetch(ctx, swarm.Want{
 		CID: c, Size: a.Size, Maker: from, Priority: swarm.ForArguments,

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -90,6 +91,24 @@ func (n *Node) programOf(ctx context.Context, id raygo.JobID) (path, cid string)
 		return "", ""
 	}
 	return path, cid
+}
+
+// keptProgram opens a program that was kept under its CID. One that has other bytes
+// by now is removed.
+func keptProgram(path, name string) (*launch.Program, error) {
+	prog, err := launch.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	id, err := prog.ID(programID)
+	if err == nil && id == name {
+		return prog, nil
+	}
+	_ = prog.Close()
+	if err != nil {
+		return nil, err
+	}
+	return nil, errors.Join(fmt.Errorf("kept program %s has other bytes than its name says: %w", path, objects.ErrCorrupt), os.Remove(path))
 }
 
 // programID is a program's CID in text.
