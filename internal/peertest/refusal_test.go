@@ -11,27 +11,35 @@ import (
 	"github.com/raygo/raygo/sdk/ipc"
 )
 
-var refusedDead = regexp.MustCompile(`(?m)^raygo_peers_refused_dead_total (\d+)$`)
-
-// refusedAt is how many peers one has named dead because nothing listened where
-// they were.
-func refusedAt(t *testing.T, p *peertest.Process) int {
+// counted is what a peer has counted under a name, with labels if it has any; 0
+// as long as it is not there.
+func counted(t *testing.T, p *peertest.Process, name string) int {
 	t.Helper()
 	resp, err := http.Get("http://" + p.Ready.HTTP + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(resp.Body)
-	m := refusedDead.FindSubmatch(b)
-	if err != nil || m == nil {
-		t.Fatalf("the metric is not there: %v", err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)$`).FindSubmatch(b)
+	if m == nil {
+		return 0
 	}
 	n, err := strconv.Atoi(string(m[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// refusedAt is how many peers one has named dead because nothing listened where
+// they were.
+func refusedAt(t *testing.T, p *peertest.Process) int {
+	t.Helper()
+	return counted(t, p, "raygo_peers_refused_dead_total")
 }
 
 // named waits until a peer is in a state by what the first says.
