@@ -11,9 +11,9 @@ import (
 	"github.com/raygo/raygo/sdk/ipc"
 )
 
-// counted is what a peer has counted under a name, with labels if it has any; 0
-// as long as it is not there.
-func counted(t *testing.T, p *peertest.Process, name string) int {
+// counted is what a peer has counted under a name, with labels if it has any, and
+// whether there is such a count yet.
+func counted(t *testing.T, p *peertest.Process, name string) (n int, ok bool) {
 	t.Helper()
 	resp, err := http.Get("http://" + p.Ready.HTTP + "/metrics")
 	if err != nil {
@@ -26,20 +26,24 @@ func counted(t *testing.T, p *peertest.Process, name string) int {
 	}
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)$`).FindSubmatch(b)
 	if m == nil {
-		return 0
+		return 0, false
 	}
-	n, err := strconv.Atoi(string(m[1]))
+	n, err = strconv.Atoi(string(m[1]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return n, true
 }
 
 // refusedAt is how many peers one has named dead because nothing listened where
 // they were.
 func refusedAt(t *testing.T, p *peertest.Process) int {
 	t.Helper()
-	return counted(t, p, "raygo_peers_refused_dead_total")
+	n, ok := counted(t, p, "raygo_peers_refused_dead_total")
+	if !ok {
+		t.Fatal("the metric is not there")
+	}
+	return n
 }
 
 // named waits until a peer is in a state by what the first says.
