@@ -174,8 +174,8 @@ func (s *Session) lost(err error) {
 	default:
 		err = &systemError{kinds: []error{ErrPeerDied, err}, text: fmt.Sprintf("%v: connection to peer %s: %v", ErrPeerDied, s.welcome.Peer, err)}
 	}
+	_ = s.conn.Close() // first: whoever is told of the end finds that nothing more can be sent
 	s.fail(err)
-	_ = s.conn.Close()
 	if s.worker != nil {
 		s.worker.orphaned()
 	}
