@@ -119,6 +119,9 @@ func (c *Core) adoptTask(j *job, r *TaskRecord, cl *class, t *task) {
 	t.sysRetries, t.appRetries, t.oomRetries = p.Sys, p.App, p.OOM
 	t.cancelled, t.spares, t.regen, t.redo, t.until = t.cancelled || p.Cancelled, p.Spares, p.Regen, p.Redo, p.Until
 	t.memo = memoAnswered
+	if ln := j.lineage[r.ID]; t.regen && ln != nil {
+		t.reached = ln.items // it may have got so far: what is lost then is made once more
+	}
 	if s := j.streams[r.ID]; s != nil && !s.ended && !t.regen {
 		t.stream, s.task = s, t
 	}

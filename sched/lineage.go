@@ -351,23 +351,31 @@ func (c *Core) refill(t *task, out Outcome) bool {
 // enoughOf ends a generator that ran again and has yielded all that it did before
 // it was cut short.
 func (c *Core) enoughOf(t *task) {
-	if t.settled {
+	if t.settled || t.cancelled { // who cancelled it is to hear what came of that
 		return
 	}
 	worker, at := t.worker, t.at
+	if at != nil {
+		c.send(at, &StopTask{Task: t.id, Award: t.award})
+		c.leavePeer(t) // it may have to run there once more
+	}
 	c.settle(t, raygo.Finished, Value{})
 	c.bequeath(t)
 	c.endRegen(t, Value{})
 	if worker != nil {
 		c.emit(&Stop{Worker: worker.id, Task: t.id, Award: t.award})
-	} else if at != nil {
-		c.send(at, &StopTask{Task: t.id, Award: t.award})
 	}
 }
 
-// endRegen ends a generator that ran again: what it did not make is lost.
+// endRegen ends a generator that ran again: what it did not make is lost. What it
+// made and was lost anew before its end is made once more.
 func (c *Core) endRegen(t *task, v Value) {
-	if v.Kind == None {
+	if ln := t.job.lineage[t.id]; ln != nil { // its next execution is not to be taken for this one
+		ln.attempt, ln.award = t.attempt, max(t.award, t.floor)
+		c.markTask(t.job, t.id)
+	}
+	ended := v.Kind == None
+	if ended {
 		v = failed(raygo.Fail(raygo.CodeObjectLost, "the generator ran again and yielded fewer items"))
 	}
 	ids := make([]raygo.ObjectID, 0, 8)
@@ -378,6 +386,11 @@ func (c *Core) endRegen(t *task, v Value) {
 	}
 	slices.SortFunc(ids, func(a, b raygo.ObjectID) int { return slices.Compare(a[:], b[:]) })
 	for _, id := range ids {
+		o := t.job.objects.get(id)
+		if ended && id.Index() < t.reached && o != nil && o.value.Kind == None {
+			c.rebuild(o)
+			continue
+		}
 		c.resolve(t.job, id, v, nil)
 	}
 }

@@ -265,6 +265,125 @@ func lostItemsOfAClosedStream(t *testing.T, downFirst bool) {
 	}
 }
 
+// behaviour 203: an item that is lost again while its generator runs for it is
+// made once more.
+func TestItemLostAgainWhileMadeAgain(t *testing.T) {
+	t.Run("to its end", func(t *testing.T) { itemLostAgain(t, false, false) })
+	t.Run("of a closed stream", func(t *testing.T) { itemLostAgain(t, true, false) })
+	t.Run("of a closed stream, to its end", func(t *testing.T) { itemLostAgain(t, true, true) })
+}
+
+func itemLostAgain(t *testing.T, closed, ends bool) {
+	tw := newTown(t, 1, 0)
+	a, b, d := tw.sites[0].start(), tw.add("b", 2, nil), tw.add("d", 2, nil)
+	soft := opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true}))
+	yield := func(s *site, e *Execute, i uint32) {
+		item := e.Task.Object(i)
+		s.store[item] = true
+		s.step(&Yield{Worker: e.Worker, Task: e.Task, Award: e.Award, Outcome: Outcome{Index: i, Value: Value{Kind: Stored, Size: 1 << 20, Store: item}}})
+	}
+	awards := map[uint32]bool{}
+	k := &kind{do: func(s *site, e *Execute) {
+		award := s.c.jobs[a.job].tasks.task(e.Task).foreign.award
+		if awards[award] {
+			t.Errorf("two executions have award %d", award)
+		}
+		awards[award] = true
+		switch {
+		case !closed:
+			generate(6, 20*time.Millisecond)(s, e)
+		case s == b: // it does not come to its end
+			for i := range uint32(6) {
+				yield(s, e, i)
+			}
+		case !ends:
+			generate(1000, 20*time.Millisecond)(s, e)
+		default: // its end comes with the last item that is wanted
+			for i := range uint32(6) {
+				tw.after(time.Duration(i+1)*20*time.Millisecond, func() {
+					if yield(s, e, i); i == 5 {
+						s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Items: 6})
+					}
+				})
+			}
+		}
+	}}
+	id := a.submit(a.define("gen", k, generator(soft))).Task()
+	var refs []raygo.ObjectID
+	for i := range uint32(6) {
+		refs = append(refs, id.Object(i))
+	}
+	a.step(&Borrow{Proc: a.driver, Objects: refs})
+	a.step(&StreamTaken{Proc: a.driver, Task: id, N: 6})
+	tw.run(time.Second)
+	if st := a.streams[id]; st == nil || st.Ended == closed || st.Produced != 6 {
+		t.Fatalf("before the death: %+v", st)
+	}
+	if closed {
+		a.step(&StreamClose{Proc: a.driver, Task: id})
+	}
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	d.denies = true
+	a.want(refs[0], refs[0])
+	tw.run(60 * time.Millisecond) // it runs again, and what it has made is denied
+	d.denies = false
+	tw.run(20 * time.Second)
+	a.want(refs...)
+	tw.run(20 * time.Second)
+	a.all(refs)
+	if len(awards) < 3 {
+		t.Fatalf("it ran %d times: nothing was lost anew", len(awards))
+	}
+	if n := a.c.jobs[a.job].running; n != 0 {
+		t.Fatalf("%d tasks are still taken to run", n)
+	}
+}
+
+// behaviours 144, 203: the same if its owner dies before the generator has ended: the
+// next one does not know how far it had got.
+func TestItemLostAgainBeforeItsOwnerDies(t *testing.T) {
+	tw := newTown(t, 1, 0)
+	a, b, d := tw.sites[0].startDetached(), tw.add("b", 2, nil), tw.add("d", 2, nil)
+	h := tw.add("h", 0, nil)
+	soft := opts(strategy(raygo.Strategy{Kind: raygo.StrategyAffinity, Peer: b.id, Soft: true}))
+	cl := a.define("gen", &kind{do: func(s *site, e *Execute) {
+		for i := range uint32(6) {
+			item := e.Task.Object(i)
+			s.store[item] = true
+			s.step(&Yield{Worker: e.Worker, Task: e.Task, Award: e.Award, Outcome: Outcome{Index: i, Value: Value{Kind: Stored, Size: 1 << 20, Store: item}}})
+		}
+		end := 5 * time.Second
+		if s == b {
+			end = 0
+		}
+		tw.after(end, func() { s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Items: 6}) })
+	}}, generator(soft))
+	id := a.submit(cl).Task()
+	var refs []raygo.ObjectID
+	for i := range uint32(6) {
+		refs = append(refs, id.Object(i))
+	}
+	a.step(&Borrow{Proc: a.driver, Objects: refs})
+	a.step(&StreamTaken{Proc: a.driver, Task: id, N: 6})
+	tw.run(time.Second)
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	d.denies = true
+	a.want(refs[0])
+	tw.run(time.Second)
+	d.denies = false
+	if o := a.c.jobs[a.job].objects.get(refs[0]); o.value.Kind != None || tw.runs[id] != 2 {
+		t.Fatalf("before the death: %+v, %d runs", o.value, tw.runs[id])
+	}
+	tw.murder(a)
+	tw.run(20 * time.Second)
+	h.attach(a.job)
+	h.take(refs...)
+	tw.run(20 * time.Second)
+	h.all(refs)
+}
+
 // Whoever submits past the bound of classes is told, and does not wait for ever.
 func TestClassesPastTheBound(t *testing.T) {
 	tw := newTown(t, 2, 1)
