@@ -212,6 +212,7 @@ func (n *Node) copyHere(e *sched.CopyHere) {
 			}
 			n.log.Warn("keep a copy of an object", "object", src.Object, "holders", src.Holders, "try", try, "err", err)
 			if try == copyTries {
+				n.do(&sched.Evicted{Object: src.Object}) // whoever wants it here asks another peer
 				return
 			}
 			select {

@@ -199,6 +199,7 @@ func (c *Core) adoptObjects(j *job, w *records, here map[raygo.ObjectID]struct{}
 			a := o.awayRecord()
 			a.cid, a.copies = r.CID, r.Copies
 			o.orphan = o.lost()
+			c.recount(o)
 		}
 	}
 	for _, id := range ids {

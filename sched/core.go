@@ -130,6 +130,9 @@ type job struct {
 	program bool     // can be started here
 	byDef   map[string]*class
 
+	short       map[raygo.ObjectID]struct{} // objects of fewer copies than there are to be
+	copiesTimed bool
+
 	lineage      map[raygo.TaskID]*lineage
 	lineageBytes int
 	lineageFull  bool // some were not remembered

@@ -13,7 +13,8 @@ import (
 type away struct {
 	holders []*peer
 	cid     string
-	copies  int // asked for by Replicate
+	copies  int   // that there are to be
+	asked   []ask // for one
 }
 
 // stored is the record whose bytes o's value names: itself, or for an alias the
@@ -56,9 +57,10 @@ func (c *Core) held(o *object) {
 	if c.from == nil {
 		o.here = true
 		if c.draining && o.job.guards != nil && o.soleHere() {
-			o.awayRecord().copies = max(o.awayRecord().copies, 2)
-			c.spreadCopies(o)
+			c.wantCopies(o, max(o.awayRecord().copies, 2))
+			return
 		}
+		c.recount(o)
 		return
 	}
 	c.holdBy(o, c.from)
@@ -74,6 +76,8 @@ func (c *Core) holdBy(o *object, p *peer) {
 		c.markObject(o.job, o.id)
 		p.objects[o.id] = struct{}{}
 	}
+	a.forgetAsk(p)
+	c.recount(o)
 }
 
 // unholdBy notes that a peer has an object no more.
@@ -84,7 +88,7 @@ func (c *Core) unholdBy(o *object, p *peer) {
 	}
 	o.away.holders = slices.DeleteFunc(o.away.holders, func(q *peer) bool { return q == p })
 	c.markObject(o.job, o.id)
-	c.mayBeLost(o)
+	c.refuses(o, p)
 }
 
 // lost reports whether a stored object has no copy that is known of.
@@ -153,6 +157,7 @@ func (c *Core) copied(e *Copied) {
 		if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored && o.value.Store == o.id {
 			o.here = true
 			c.markObject(j, o.id)
+			c.recount(o)
 			return
 		}
 		c.emit(&Delete{Object: e.Object}) // nobody needs it any more
@@ -169,7 +174,7 @@ func (c *Core) evicted(e *Evicted) {
 		if o := j.objects.get(e.Object); o != nil && o.here {
 			o.here = false
 			c.markObject(j, o.id)
-			c.mayBeLost(o)
+			c.recount(o)
 		}
 	}
 }
@@ -227,41 +232,6 @@ func (c *Core) freeObjects(from *peer, m *FreeObjects) {
 	}
 }
 
-// maxCopies bounds the copies of one object that may be asked for.
-const maxCopies = 1024
-
-// replicate has copies of an object made on other peers.
-func (c *Core) replicate(e *Replicate) {
-	o, p := c.owning(e.Object), c.procs[e.Proc]
-	if o == nil || p == nil || p.job != o.job || o.value.Kind != Stored || e.Copies > maxCopies {
-		return
-	}
-	o.awayRecord().copies = e.Copies
-	c.spreadCopies(o)
-}
-
-// spreadCopies asks peers for copies until there are as many as wanted.
-func (c *Core) spreadCopies(o *object) {
-	a := o.awayRecord()
-	have := len(a.holders)
-	if o.here {
-		have++
-	}
-	at := 0
-	if n := len(c.peerOrder); n > 0 {
-		at = c.rng.IntN(n)
-	}
-	for i := 0; i < len(c.peerOrder) && have < a.copies; i++ {
-		p := c.peerOrder[(at+i)%len(c.peerOrder)]
-		if p.draining || slices.Contains(a.holders, p) {
-			continue
-		}
-		c.openJobAt(p, o.job)
-		c.send(p, &CopyObject{Source: c.source(o)})
-		have++
-	}
-}
-
 // openJobAt tells a peer of a job, if it has not been.
 func (c *Core) openJobAt(p *peer, j *job) {
 	if !p.opened[j.id] {
@@ -269,22 +239,6 @@ func (c *Core) openJobAt(p *peer, j *job) {
 		c.send(p, &JobOpen{Job: j.id, Info: j.info, Guarded: j.guards != nil})
 		if j.guards != nil {
 			c.send(p, &GuardedBy{Job: j.id, Guardians: j.guards.told})
-		}
-	}
-}
-
-// rescueOwn has copies made of what only this peer has of jobs that outlive it.
-func (c *Core) rescueOwn() {
-	for _, j := range c.sortedJobs() {
-		if j.guards == nil || j.ended {
-			continue
-		}
-		for _, o := range sortedObjects(j.objects) {
-			if o.soleHere() {
-				a := o.awayRecord()
-				a.copies = max(a.copies, 2)
-				c.spreadCopies(o)
-			}
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (c *Core) endJob(j *job, reason string) {
 	}
 	j.tasks, j.streams = newIndex[*task](j.id), map[raygo.TaskID]*stream{}
 	j.objects = newIndex[*object](j.id)
-	j.lineage, j.lineageBytes = nil, 0
+	j.lineage, j.lineageBytes, j.short = nil, 0, nil
 	for _, w := range slices.Clone(c.order) {
 		if w.key.job == j.id {
 			c.stopWorker(w, true)
@@ -159,6 +159,7 @@ const (
 	timerTake                     // nobody has taken a dead owner's job over
 	timerOrphan                   // likewise, at an executor
 	timerAdopt                    // executors have had their time to say what they have
+	timerCopies                   // peers have had their time to make copies
 )
 
 // timerHeap is a binary heap by time.
@@ -262,7 +263,7 @@ func (c *Core) fire() {
 		case timerStarve:
 		case timerRoll:
 			c.rollDue()
-		case timerGuard, timerTake, timerOrphan, timerAdopt:
+		case timerGuard, timerTake, timerOrphan, timerAdopt, timerCopies:
 			c.fireJob(&tm)
 		default:
 			c.fireClass(&tm)
@@ -270,7 +271,7 @@ func (c *Core) fire() {
 	}
 }
 
-// fireJob handles the timers of jobs that outlive their owner.
+// fireJob handles the timers of jobs, most of them of those that outlive their owner.
 func (c *Core) fireJob(tm *timer) {
 	switch j := tm.job; tm.kind {
 	case timerGuard:
@@ -284,6 +285,9 @@ func (c *Core) fireJob(tm *timer) {
 			clear(j.adopting.waiting)
 			c.adopted(j)
 		}
+	case timerCopies:
+		j.copiesTimed = false
+		c.spreadShort(j)
 	}
 }
 

@@ -110,13 +110,6 @@ func (c *Core) unremember(j *job, id raygo.TaskID) {
 	}
 }
 
-// mayBeLost looks at an object that has lost a copy.
-func (c *Core) mayBeLost(o *object) {
-	if o.away != nil && o.away.copies > 0 && !o.lost() {
-		c.spreadCopies(o)
-	}
-}
-
 // lostDep finds an argument of a task whose bytes are nowhere.
 func (c *Core) lostDep(t *task) bool {
 	if !c.shares {

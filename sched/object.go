@@ -137,6 +137,7 @@ func (c *Core) sweep() {
 			continue
 		}
 		o.job.objects.drop(o.id)
+		delete(o.job.short, o.id)
 		c.markObject(o.job, o.id)
 		if ln := o.job.lineage[o.id.Task()]; ln != nil {
 			ln.live--

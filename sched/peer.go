@@ -62,12 +62,16 @@ func (c *Core) peerUp(e *PeerUp) {
 		i, _ := slices.BinarySearchFunc(c.peerOrder, p, byPeer)
 		c.peerOrder = slices.Insert(c.peerOrder, i, p)
 	}
+	stays := p.draining && !e.Draining
 	p.incarnation, p.tag, p.totals, p.labels, p.platform, p.draining = e.Incarnation, e.Tag, e.Totals, e.Labels, e.Platform, e.Draining
 	c.topologyChanged()
 	if fresh {
 		c.metAgain(p)
 	}
 	c.guardAll()
+	if fresh || stays {
+		c.spreadAll()
+	}
 	if p.draining {
 		c.leaving(p)
 	}
@@ -156,6 +160,7 @@ func (c *Core) peerDown(e *PeerDown) {
 		}
 	}
 	c.guardAll()
+	c.spreadAll()
 }
 
 // lostAt handles the end of an execution elsewhere that the system is to blame
@@ -341,6 +346,11 @@ func (c *Core) jobOver(p *peer, m *JobOver) {
 		for _, cl := range c.sortedClasses() {
 			if cl.job == j {
 				delete(p.defined, cl.id)
+			}
+		}
+		for _, id := range sortedKeys(j.short) {
+			if o := j.objects.get(id); o != nil && o.away.askedOf(p) {
+				c.refuses(o, p)
 			}
 		}
 	}

@@ -213,6 +213,7 @@ func (c *Core) adopted(j *job) {
 	for _, ev := range a.late {
 		c.hearAgain(ev)
 	}
+	c.spreadShort(j) // what the last owner had is gone, and whom it asked is not known
 	c.chooseGuardians(j)
 }
 

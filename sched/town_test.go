@@ -58,8 +58,9 @@ type site struct {
 	resumes map[raygo.TaskID]func()
 	queues  map[WorkerID][]*Execute
 	warns   []string
-	loses   bool // every task that it is given
-	denies  bool // what it has
+	loses   bool                    // every task that it is given
+	denies  bool                    // what it has
+	copying func(id raygo.ObjectID) // in place of a copy that it is to make
 	fetched int
 	factor  int  // its tasks take so many times as long
 	mute    bool // what it says is lost
@@ -296,10 +297,7 @@ func (s *site) carry(e Effect) {
 			}
 		}
 	case *CopyHere:
-		tw.after(time.Millisecond, func() {
-			s.store[e.Source.Object] = true
-			s.step(&Copied{Object: e.Source.Object})
-		})
+		tw.after(time.Millisecond, func() { s.copy(e) })
 	}
 }
 

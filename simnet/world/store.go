@@ -175,7 +175,13 @@ func (p *Peer) unpin(e *sched.Unpin) {
 }
 
 func (p *Peer) copyHere(src sched.Source) {
-	p.at(ipcDelay, func() { p.bring(src, func(bool, []string) {}) })
+	p.at(ipcDelay, func() {
+		p.bring(src, func(ok bool, _ []string) {
+			if !ok {
+				p.step(&sched.Evicted{Object: src.Object})
+			}
+		})
+	})
 }
 
 // bring gets an object into the store from whoever has it. done is told whether

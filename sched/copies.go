@@ -1,0 +1,155 @@
+package sched
+
+import (
+	"slices"
+	"time"
+
+	raygo "github.com/raygo/raygo"
+)
+
+// Copies of objects: as many as Replicate asks for, and of what only a peer that
+// leaves has. A peer that was asked for one counts as if it had it while it is there
+// and may still be at it. Nothing is remembered of it by the next owner of the job,
+// who counts what there is and asks anew.
+
+// How long a peer that was asked may take. One that did not make it by then, or said
+// that it will not, is asked again no sooner, and after those that were never asked.
+const (
+	copyWait = 30 * time.Second
+	copyMost = time.Hour
+	copyRate = 10e6 // bytes a second, for which it gets more time
+)
+
+// maxCopies bounds the copies of one object that may be asked for.
+const maxCopies = 1024
+
+// ask is what a peer was asked for.
+type ask struct {
+	peer    *peer
+	until   time.Time
+	refused bool
+}
+
+func (a *away) askedOf(p *peer) bool {
+	return slices.ContainsFunc(a.asked, func(k ask) bool { return k.peer == p })
+}
+
+func (a *away) forgetAsk(p *peer) {
+	a.asked = slices.DeleteFunc(a.asked, func(k ask) bool { return k.peer == p })
+}
+
+// replicate has copies of an object made on other peers.
+func (c *Core) replicate(e *Replicate) {
+	o, p := c.owning(e.Object), c.procs[e.Proc]
+	if o == nil || p == nil || p.job != o.job || o.value.Kind != Stored || e.Copies > maxCopies {
+		return
+	}
+	c.wantCopies(o, e.Copies)
+}
+
+// wantCopies has so many copies of an object kept from now on.
+func (c *Core) wantCopies(o *object, n int) {
+	o.awayRecord().copies = n
+	c.markObject(o.job, o.id)
+	c.recount(o)
+}
+
+// recount looks at an object that has a copy more or less.
+func (c *Core) recount(o *object) {
+	if o.away != nil && o.away.copies > 0 {
+		c.spreadCopies(o)
+	}
+}
+
+// refuses notes that a peer has no copy of an object and will not make one.
+func (c *Core) refuses(o *object, p *peer) {
+	if a := o.away; a.copies > 0 {
+		a.forgetAsk(p)
+		a.asked = append(a.asked, ask{peer: p, until: c.now.Add(copyWait), refused: true})
+		c.spreadCopies(o)
+	}
+}
+
+// spreadCopies asks peers for copies until there are as many as wanted, or will be.
+func (c *Core) spreadCopies(o *object) {
+	j, a := o.job, o.away
+	have := len(a.holders)
+	if o.here {
+		have++
+	}
+	if o.value.Kind != Stored || have >= a.copies || j.adopting == nil && !o.needed() {
+		a.asked = nil
+		delete(j.short, o.id)
+		return
+	}
+	if j.short == nil {
+		j.short = map[raygo.ObjectID]struct{}{}
+	}
+	j.short[o.id] = struct{}{}
+	if j.adopting != nil || have == 0 {
+		return
+	}
+	a.asked = slices.DeleteFunc(a.asked, func(k ask) bool { return k.peer.down })
+	for _, k := range a.asked {
+		if !k.refused && c.now.Before(k.until) {
+			have++
+		}
+	}
+	at := 0
+	if n := len(c.peerOrder); n > 0 && have < a.copies {
+		at = c.rng.IntN(n)
+	}
+	for _, again := range [...]bool{false, true} {
+		for i := 0; i < len(c.peerOrder) && have < a.copies; i++ {
+			p := c.peerOrder[(at+i)%len(c.peerOrder)]
+			k := slices.IndexFunc(a.asked, func(k ask) bool { return k.peer == p })
+			if p.draining || slices.Contains(a.holders, p) || again != (k >= 0) || again && c.now.Before(a.asked[k].until) {
+				continue
+			}
+			c.askForCopy(o, p)
+			have++
+		}
+	}
+	if len(a.asked) > 0 && !j.copiesTimed {
+		j.copiesTimed = true
+		c.after(copyWait, timer{kind: timerCopies, job: j})
+	}
+}
+
+func (c *Core) askForCopy(o *object, p *peer) {
+	long := min(copyMost, copyWait+time.Duration(min(float64(o.value.Size)/copyRate, copyMost.Seconds())*float64(time.Second)))
+	o.away.forgetAsk(p)
+	o.away.asked = append(o.away.asked, ask{peer: p, until: c.now.Add(long)})
+	c.openJobAt(p, o.job)
+	c.send(p, &CopyObject{Source: c.source(o)})
+}
+
+// spreadShort looks again at the objects of a job that have fewer copies than wanted.
+func (c *Core) spreadShort(j *job) {
+	for _, id := range sortedKeys(j.short) {
+		if o := j.objects.get(id); o != nil {
+			c.recount(o)
+		}
+	}
+}
+
+// spreadAll does so for all jobs: a peer has come or gone.
+func (c *Core) spreadAll() {
+	for _, j := range c.sortedJobs() {
+		c.spreadShort(j)
+	}
+}
+
+// rescueOwn has copies made of what only this peer has of jobs that outlive it.
+func (c *Core) rescueOwn() {
+	for _, j := range c.sortedJobs() {
+		if j.guards == nil || j.ended {
+			continue
+		}
+		for _, o := range sortedObjects(j.objects) {
+			if o.soleHere() {
+				c.wantCopies(o, max(o.awayRecord().copies, 2))
+			}
+		}
+	}
+}
