@@ -124,6 +124,15 @@ func (c *Core) askForCopy(o *object, p *peer) {
 	c.send(p, &CopyObject{Source: c.source(o)})
 }
 
+// copyObject has a copy made here, if it is the owner of the job who asks.
+func (c *Core) copyObject(from *peer, m *CopyObject) {
+	if j := c.jobs[m.Source.Object.Job()]; j == nil || j.ended || j.owner != from {
+		c.impostors++
+		return
+	}
+	c.emit(&CopyHere{Source: m.Source})
+}
+
 // spreadShort looks again at the objects of a job that have fewer copies than wanted.
 func (c *Core) spreadShort(j *job) {
 	for _, id := range sortedKeys(j.short) {

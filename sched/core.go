@@ -71,6 +71,7 @@ type Core struct {
 	places     uint64 // tasks given a place
 	draining   bool
 	oomKills   int
+	impostors  int
 	startFails map[poolKey]int
 	cancels    map[*task][]*Cancel // not answered yet
 	compactAt  int                 // timers are looked through for dead ones at this count

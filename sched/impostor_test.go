@@ -130,3 +130,54 @@ func TestImpostorAfterATakeover(t *testing.T) {
 	tw.run(time.Minute)
 	heir.all(ids)
 }
+
+// Law 10: only the owner of a job has copies of its objects made.
+func TestImpostorAsksForCopies(t *testing.T) {
+	tw := newTown(t, 5, 2)
+	a := tw.sites[0].startDetached()
+	id := a.keep(1)
+	tw.run(time.Second)
+	lies := func(at *site, but ...*site) {
+		t.Helper()
+		for _, s := range tw.sites {
+			if s == at || slices.Contains(but, s) || s.dead {
+				continue
+			}
+			had := at.c.Counts().Impostors
+			at.step(&Received{From: s.id, Msg: &CopyObject{Source: Source{Object: id, Size: 1 << 20, Holders: []string{s.id}}}})
+			if n := at.c.Counts().Impostors; n != had+1 {
+				t.Errorf("%d such messages were counted, then %d", had, n)
+			}
+		}
+		tw.run(time.Second)
+		if at != a && at.store[id] {
+			t.Fatalf("%s has made a copy for a liar", at.id)
+		}
+	}
+	guardian := tw.site(a.c.jobs[a.job].guards.told[0])
+	lies(guardian, a)
+	lies(a)
+	var stranger *site // it knows nothing of the job
+	for _, s := range tw.sites {
+		if s.c.jobs[a.job] == nil {
+			stranger = s
+		}
+	}
+	lies(stranger)
+
+	a.step(&Replicate{Proc: a.driver, Object: id, Copies: 2})
+	tw.run(time.Second)
+	tw.copies(id, 2)
+	tw.murder(a)
+	tw.run(10 * time.Second)
+	heir := tw.ownerOf(a.job)
+	heir.attach(a.job)
+	heir.take(id)
+	tw.run(time.Second)
+	tw.copies(id, 2) // the heir's word counts now
+	for _, s := range tw.sites {
+		if !s.dead && !s.store[id] {
+			lies(s, heir)
+		}
+	}
+}

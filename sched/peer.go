@@ -302,7 +302,7 @@ func (c *Core) receivedRare(p *peer, msg Message) {
 	case *FreeObjects:
 		c.freeObjects(p, m)
 	case *CopyObject:
-		c.emit(&CopyHere{Source: m.Source})
+		c.copyObject(p, m)
 	case *Leaving:
 		c.leaving(p)
 	case *RollCall:
