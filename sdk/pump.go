@@ -31,7 +31,6 @@ type pump struct {
 
 func (p *pump) init() {
 	p.kick, p.quit = make(chan struct{}, 1), make(chan struct{})
-	p.asleep.Store(true)
 }
 
 func (p *pump) stop() { p.once.Do(func() { close(p.quit) }) }
