@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/fxamacker/cbor/v2"
@@ -48,6 +49,8 @@ type codec struct {
 	traits traits
 	parts  []part // of a tuple
 	stream bool   // a *Stream
+
+	came atomic.Bool // the last value that was waited for is one that comes unasked, so the next may
 }
 
 // part is one field of a tuple.

@@ -5,9 +5,13 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sys/unix"
 
 	words "github.com/raygo/raygo"
@@ -19,6 +23,7 @@ import (
 type fakePeer struct {
 	conn   *ipc.Conn
 	frames chan ipc.Type
+	answer atomic.Pointer[func(t ipc.Type, payload []byte)] // what it does with a frame; or nil
 }
 
 // fakeSession attaches a driver to a peer that answers nothing but the hello.
@@ -54,13 +59,16 @@ func fakeSession(t testing.TB) (*Session, *fakePeer) {
 func (p *fakePeer) serve() {
 	defer close(p.frames)
 	for {
-		t, _, err := p.conn.Read()
+		t, b, err := p.conn.Read()
 		if err != nil {
 			return
 		}
 		if t == ipc.TypeHello {
 			_ = p.conn.SendWelcome(&ipc.Welcome{Version: 1, Job: words.NewJobID(), Proc: 7, Peer: "12D3KooWFake", InlineLimit: words.InlineLimit}, nil)
 			continue
+		}
+		if answer := p.answer.Load(); answer != nil {
+			(*answer)(t, b)
 		}
 		select {
 		case p.frames <- t:
@@ -72,6 +80,72 @@ func (p *fakePeer) serve() {
 func (p *fakePeer) send(b []byte) {
 	_ = p.conn.Send(func(out []byte) []byte { return append(out, b...) })
 }
+
+// TestSmallValuesAreNotAskedFor: once a value of a type came unasked the next is not
+// asked for before the peer has said that it exists and is too large for that.
+func TestSmallValuesAreNotAskedFor(t *testing.T) {
+	const atOnce, never, afterwards = "at once", "never", "afterwards"
+	want := []string{atOnce, never, never, afterwards, atOnce, never, afterwards} // the last leaves things as they were
+	s, p := fakeSession(t)
+	long := text(strings.Repeat("a", ipc.PushLimit))
+	inline := func(v text) *ipc.Value {
+		b, err := cbor.Marshal(v)
+		if err != nil {
+			t.Error(err)
+		}
+		return &ipc.Value{Kind: ipc.ValueInline, Format: ipc.FormatCBOR, Bytes: b}
+	}
+	var got []string // of the peer's reader, until frames is closed
+	answer := func(f ipc.Type, b []byte) {
+		n := len(got) - 1
+		switch f {
+		case ipc.TypeSubmit:
+			call, err := ipc.ParseSubmit(b)
+			if err != nil {
+				t.Error(err)
+			}
+			got = append(got, never)
+			switch want[n+1] {
+			case never:
+				p.send(ipc.AppendReady(nil, call.Task.Object(0), inline("a")))
+			case afterwards:
+				p.send(ipc.AppendReady(nil, call.Task.Object(0), &ipc.Value{Kind: ipc.ValueElsewhere, Size: 1 << 20}))
+			}
+		case ipc.TypeWant:
+			_, ids, err := ipc.ParseWant(b)
+			if err != nil {
+				t.Error(err)
+			}
+			v := text("a")
+			if got[n] = atOnce; want[n] == afterwards {
+				got[n], v = afterwards, long
+			}
+			p.send(ipc.AppendReady(nil, ids[0], inline(v)))
+		}
+	}
+	p.answer.Store(&answer)
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), scopeKey{}, &scope{s: s}), 30*time.Second)
+	defer cancel()
+	for i := range want {
+		if v, err := Get(ctx, textFunc.Remote(ctx, i)); err != nil || v != "a" && v != long {
+			t.Fatalf("call %d: %d bytes, %v", i, len(v), err)
+		}
+	}
+	_ = s.Close()
+	for range p.frames { // until the reader has ended
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+// textFunc gives text, of which nobody knows beforehand how long it is.
+var textFunc = Func1(someText)
+
+// text is a type of its own: what was learnt of it is no other test's.
+type text string
+
+func someText(context.Context, int) (text, error) { return "", nil }
 
 // FuzzFrames feeds a session whatever a broken peer might send.
 func FuzzFrames(f *testing.F) {

@@ -75,7 +75,9 @@ func (sc *scope) waitValue(ctx context.Context, e *entry, c *codec) error {
 		return nil
 	}
 	n.next, e.waiters = e.waiters, &n
-	want := e.asked != ipc.WantValue && (l == levelExists || !e.pushed || !c.small())
+	// What is not said now is said when it turns out that only the value exists.
+	unasked := l != levelExists && e.pushed && (c.small() || c.came.Load())
+	want := e.asked != ipc.WantValue && !unasked
 	if want {
 		e.asked = ipc.WantValue
 	}
@@ -99,8 +101,11 @@ func (sc *scope) waitValue(ctx context.Context, e *entry, c *codec) error {
 		s.mu.Lock()
 		remove(&e.waiters, &n)
 		s.mu.Unlock()
+		return err
 	}
-	return err
+	o := e.out.Load()
+	c.came.Store(o != nil && o.kind == ipc.ValueInline && len(o.bytes) <= ipc.PushLimit)
+	return nil
 }
 
 // wait waits for w. A ctx that has ended already leaves a moment for what has
