@@ -81,6 +81,32 @@ func (p *fakePeer) send(b []byte) {
 	_ = p.conn.Send(func(out []byte) []byte { return append(out, b...) })
 }
 
+// TestOnlyASleepingWatchIsWoken: who read says so to the watch if that sleeps, and to
+// no other, or each call pays for a hand-over.
+func TestOnlyASleepingWatchIsWoken(t *testing.T) {
+	var p pump
+	p.init()
+	for i, asleep := range []bool{false, true, false} {
+		if i > 0 { // at first it has not begun, and is not asleep
+			p.asleep.Store(asleep)
+		}
+		if !p.take() {
+			t.Fatal("somebody reads")
+		}
+		p.give()
+		select {
+		case <-p.kick:
+			if !asleep {
+				t.Error("it was woken and did not sleep")
+			}
+		default:
+			if asleep {
+				t.Error("it sleeps on")
+			}
+		}
+	}
+}
+
 // TestSmallValuesAreNotAskedFor: once a value of a type came unasked the next is not
 // asked for before the peer has said that it exists and is too large for that.
 func TestSmallValuesAreNotAskedFor(t *testing.T) {
