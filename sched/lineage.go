@@ -110,7 +110,8 @@ func (c *Core) unremember(j *job, id raygo.TaskID) {
 	}
 }
 
-// lostDep finds an argument of a task whose bytes are nowhere.
+// lostDep finds an argument of a task whose bytes are nowhere, or that has failed
+// for that since the task became ready.
 func (c *Core) lostDep(t *task) bool {
 	if !c.shares {
 		return false
@@ -120,7 +121,7 @@ func (c *Core) lostDep(t *task) bool {
 		if o == nil {
 			continue
 		}
-		if o.value.Kind == None { // it is being made again already
+		if o.value.Kind == None || o.value.Kind == Failed { // it is being made again already, or cannot be
 			return true
 		}
 		if s := c.stored(o); o.value.Kind == Stored && (s == nil || s.lost()) {

@@ -265,6 +265,27 @@ func lostItemsOfAClosedStream(t *testing.T, downFirst bool) {
 	}
 }
 
+// A task that waits for a place and whose argument is lost meanwhile fails as that did.
+func TestArgumentLostWhileQueued(t *testing.T) {
+	tw := newTown(t, 1, 0)
+	a, b := tw.sites[0].start(), tw.add("b", 2, nil)
+	x := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, opts(func(o *raygo.Options) { o.MaxRetries = 0 })))
+	tw.run(time.Second)
+	use := &kind{run: time.Millisecond}
+	y := a.submit(a.define("use", use, opts(strategy(raygo.Strategy{Kind: raygo.StrategyLabels, Selector: "zone=z"}))), x)
+	tw.run(time.Second)
+	tw.kill(b)
+	tw.run(2 * time.Second)
+	a.want(x)
+	tw.run(time.Second)
+	z := tw.add("z", 2, map[string]string{"zone": "z"})
+	a.want(y)
+	tw.run(5 * time.Second)
+	if v := a.values[y]; v.Kind != Failed || v.Code != raygo.CodeObjectLost || z.ran != 0 {
+		t.Fatalf("%+v, and z ran %d tasks", v, z.ran)
+	}
+}
+
 // behaviour 203: an item that is lost again while its generator runs for it is
 // made once more.
 func TestItemLostAgainWhileMadeAgain(t *testing.T) {
