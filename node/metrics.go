@@ -45,7 +45,7 @@ func newMetrics(n *Node) *metrics {
 		store:       desc("object_store_bytes", "Bytes of the object store, by kind.", "kind"),
 		workers:     desc("workers", "Worker processes by state.", "state"),
 		ooms:        desc("memory_kills_total", "Workers killed by the memory guard."),
-		refused:     desc("peer_requests_refused_total", "Requests of other peers that were not met, by reason: not_owner, of a peer that does not own the job, any more or yet.", "reason"),
+		refused:     desc("peer_requests_refused_total", "Requests of other peers that were not met, by reason: not_owner, of a peer that does not own the job, any more or yet; bound, jobs and processes past what one peer may have here.", "reason"),
 		late:        desc("late_notices", "Notices that wait for a program that does not read."),
 		programs:    desc("programs", "Attached processes."),
 		events:      desc("task_events_dropped_total", "Ended attempts that are no longer kept."),
@@ -100,6 +100,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(m.ooms, float64(counts.OOMKills))
 	counter(m.refused, float64(counts.Impostors), "not_owner")
+	counter(m.refused, float64(counts.PastBound), "bound")
 	gauge(m.late, float64(late))
 	gauge(m.programs, float64(programs))
 	n.book.mu.Lock()

@@ -13,6 +13,9 @@ func (c *Core) Check() error {
 	if err := c.checkLedger(); err != nil {
 		return err
 	}
+	if err := c.checkProcs(); err != nil {
+		return err
+	}
 	n := 0
 	for _, j := range c.jobs {
 		n += j.tasks.n
@@ -117,6 +120,20 @@ func (j *job) checkRefs(c *Core) error {
 		}
 		if !o.needed() && o.lineagePins == 0 && (o.value.Kind != None || j.tasks.task(id.Task()) == nil) {
 			return fmt.Errorf("object %s is needed by nothing and still there", id)
+		}
+	}
+	return nil
+}
+
+// checkProcs is law 9 for what other peers have attached here.
+func (c *Core) checkProcs() error {
+	n := map[*peer]int{}
+	for _, p := range c.procs {
+		n[p.peer]++
+	}
+	for _, p := range c.peerOrder {
+		if p.procs != n[p] || n[p] > maxTheirProcs {
+			return fmt.Errorf("peer %s counts %d processes that are attached here; there are %d, and may be %d", p.id, p.procs, n[p], maxTheirProcs)
 		}
 	}
 	return nil

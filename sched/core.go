@@ -72,6 +72,7 @@ type Core struct {
 	draining   bool
 	oomKills   int
 	impostors  int
+	pastBound  int
 	startFails map[poolKey]int
 	cancels    map[*task][]*Cancel // not answered yet
 	compactAt  int                 // timers are looked through for dead ones at this count
@@ -131,6 +132,7 @@ type job struct {
 	program bool     // can be started here
 	byDef   map[string]*class
 
+	full        map[string]bool             // peers that cannot open it, of which its driver was told
 	short       map[raygo.ObjectID]struct{} // objects of fewer copies than there are to be
 	copiesTimed bool
 
@@ -372,6 +374,9 @@ func (c *Core) procGone(id raygo.ProcID) {
 		return
 	}
 	delete(c.procs, id)
+	if p.peer != nil {
+		p.peer.procs--
+	}
 	if o := p.job.owner; o != nil && p.peer == nil {
 		c.send(o, &ProcLeft{Proc: id})
 	}

@@ -54,7 +54,9 @@ func (c *Core) endJob(j *job, reason string) {
 	c.forgetJobAt(j, reason)
 	for id, p := range c.procs {
 		if p.job == j {
-			delete(c.procs, id)
+			if delete(c.procs, id); p.peer != nil {
+				p.peer.procs--
+			}
 		}
 	}
 	for id, cl := range c.classes {

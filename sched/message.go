@@ -23,6 +23,7 @@ type JobOpen struct {
 type JobOver struct {
 	Job    raygo.JobID `cbor:"1,keyasint"`
 	Reason string      `cbor:"2,keyasint,omitempty"`
+	Full   bool        `cbor:"3,keyasint,omitempty"` // it was not opened: the receiver has as many there as it may
 }
 
 // ClassOf makes a class known under its sender's number.

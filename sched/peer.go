@@ -33,6 +33,7 @@ type peer struct {
 	opened  map[raygo.JobID]bool        // jobs of ours that it was told of
 	defined map[ClassID]bool            // classes it was told of, under our number
 	theirs  map[ClassID]*class          // classes it told of, under its number
+	procs   int                         // processes there that are attached to jobs of ours
 
 	denied      int // objects that it made and denies to have, since
 	deniedSince time.Time
@@ -342,6 +343,13 @@ func (c *Core) jobOver(p *peer, m *JobOver) {
 	case j.owner == p:
 		c.endJob(j, m.Reason)
 	case j.owner == nil && p.opened[j.id]:
+		if m.Full && !j.full[p.id] {
+			if j.full == nil {
+				j.full = map[string]bool{}
+			}
+			j.full[p.id] = true
+			c.warn(j, "peer "+p.id+" has as many jobs of this one open as it may: nothing of this job runs there until others of them end")
+		}
 		p.opened[j.id] = false // it is still told of the end: it may have said so and have the job all the same
 		for _, cl := range c.sortedClasses() {
 			if cl.job == j {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"slices"
 
 	raygo "github.com/raygo/raygo"
@@ -108,6 +109,8 @@ func (c *Core) fromProc(from *peer, m *FromProc) {
 		c.fetchLost(m.Lost)
 	case m.Replicate != nil && mine(m.Replicate.Proc):
 		c.replicate(m.Replicate)
+	default:
+		c.unattached(from, m)
 	}
 }
 
@@ -173,8 +176,54 @@ func (c *Core) procJoined(from *peer, m *ProcJoined) {
 	if j == nil || j.ended || j.owner != nil || raygo.PeerTag(m.Proc) != from.tag || c.procs[m.Proc] != nil || !from.opened[m.Job] {
 		return
 	}
+	if from.procs >= maxTheirProcs { // it is told when it asks for something: see unattached
+		c.pastBound++
+		return
+	}
 	c.addProc(m.Proc, j)
 	c.procs[m.Proc].peer = from
+	from.procs++
+}
+
+// unattached answers a process for which there was no room.
+func (c *Core) unattached(from *peer, m *FromProc) {
+	id, ok := asker(m.asEvent())
+	if !ok || c.procs[id] != nil || raygo.PeerTag(id) != from.tag {
+		return
+	}
+	mine := func(id raygo.JobID) bool {
+		j := c.jobs[id]
+		return j != nil && !j.ended && j.owner == nil
+	}
+	why := failed(raygo.Fail(raygo.CodeQueueFull, "peer %s has %d processes attached to jobs of this one, the limit, or had when this one came", from.id, maxTheirProcs))
+	notify := func(o raygo.ObjectID, wanted bool, mode uint8) {
+		if mine(o.Job()) {
+			c.send(from, &ToProc{Notify: &Notify{Proc: id, Object: o, Value: why, Wanted: wanted, Mode: mode}})
+		}
+	}
+	ended := func(t raygo.TaskID) {
+		if mine(t.Job()) {
+			c.send(from, &ToProc{State: &StreamState{Proc: id, Task: t, Ended: true, Failure: why}})
+		}
+	}
+	switch {
+	case m.Submit != nil:
+		if cl := from.theirs[m.Submit.Class]; cl != nil && cl.opts.Generator {
+			ended(m.Submit.Task)
+			return
+		}
+		notify(m.Submit.Task.Object(0), false, 0)
+	case m.Want != nil:
+		for _, o := range m.Want.Objects {
+			notify(o, true, m.Want.Mode)
+		}
+	case m.Lost != nil:
+		notify(m.Lost.Object, true, m.Lost.Mode)
+	case m.StreamOpen != nil:
+		ended(m.StreamOpen.Task)
+	case m.Cancel != nil && mine(m.Cancel.Task.Job()):
+		c.send(from, &ToProc{Cancelled: &Cancelled{Proc: id, Request: m.Cancel.Request, Outcome: Unreachable}})
+	}
 }
 
 // jobOpen makes another peer's job known here.
@@ -183,6 +232,11 @@ func (c *Core) jobOpen(from *peer, m *JobOpen) {
 		if j.owner != from || j.ended { // of another owner, or its last run here is not over
 			c.send(from, &JobOver{Job: m.Job, Reason: "it cannot be opened yet"})
 		}
+		return
+	}
+	if c.jobsOf(from) >= maxTheirJobs {
+		c.pastBound++
+		c.send(from, &JobOver{Job: m.Job, Reason: fmt.Sprintf("%d jobs of its owner are open here, the limit", maxTheirJobs), Full: true})
 		return
 	}
 	j := &job{
@@ -194,6 +248,17 @@ func (c *Core) jobOpen(from *peer, m *JobOpen) {
 	}
 	c.jobs[m.Job] = j
 	c.emit(&JobOpened{Job: m.Job, Owner: from.id, Info: m.Info})
+}
+
+// jobsOf counts a peer's jobs that are kept here, those of its earlier lives too.
+func (c *Core) jobsOf(p *peer) int {
+	n := 0
+	for _, j := range c.jobs {
+		if j.owner != nil && j.owner.id == p.id {
+			n++
+		}
+	}
+	return n
 }
 
 // introduce tells a peer of a class, and of its job, before it is first spoken
@@ -239,8 +304,13 @@ func (c *Core) classOf(from *peer, m *ClassOf) {
 // never meet the caller's.
 const ownClass ClassID = 1 << 31
 
-// maxTheirs bounds the classes that a peer may tell of.
-const maxTheirs = 1 << 17
+// What a peer may have this one keep. Programs that may be attached to it are half as
+// many, so that honest ones stay below.
+const (
+	maxTheirs     = 1 << 17 // classes that it tells of
+	maxTheirJobs  = 1 << 13 // jobs of its own
+	maxTheirProcs = 1 << 13 // processes there that are attached to jobs of ours
+)
 
 // owned reports whether the class is of a job that this peer owns.
 func (cl *class) owned() bool { return cl.job.owner == nil }

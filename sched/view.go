@@ -276,13 +276,14 @@ func (c *Core) infeasible(cl *class) string {
 type Counts struct {
 	Unfinished, Ready, Running, OOMKills int
 	Impostors                            int // requests of peers that had no right to them
+	PastBound                            int // jobs and processes of other peers that there was no room for
 	Away                                 int // tasks of ours that other peers have
 	Yields                               int // of Ready and Away, those of jobs that go on elsewhere when this peer ends
 }
 
 // Counts returns the totals.
 func (c *Core) Counts() Counts {
-	n := Counts{Unfinished: c.tasks, OOMKills: c.oomKills, Impostors: c.impostors}
+	n := Counts{Unfinished: c.tasks, OOMKills: c.oomKills, Impostors: c.impostors, PastBound: c.pastBound}
 	for _, cl := range c.ready {
 		n.Ready += cl.queue.n
 		if c.HasHeir(cl.job.id) {
