@@ -163,7 +163,8 @@ func (j *Job) inner(n *sched.Notify) {
 func (j *Job) item(i int, n *sched.Notify) {
 	k := &j.nodes[i]
 	index := n.Object.Index()
-	if index >= raygo.MaxYields || n.Value.Kind == sched.Failed && !j.shaky[i] {
+	hidden := j.w.hides && n.Value.Code == raygo.CodeObjectLost
+	if index >= raygo.MaxYields || n.Value.Kind == sched.Failed && !j.shaky[i] && !hidden {
 		return
 	}
 	if k.items == nil {

@@ -123,7 +123,11 @@ func (j *Job) submit(i int) {
 		return
 	}
 	n.sent, n.held, n.At = true, true, j.w.now
-	e := &sched.Submit{Task: j.id(i), Class: j.owner.classID(j, t.Class), Proc: j.proc, Args: args(i)}
+	if t.Put {
+		j.put(i)
+		return
+	}
+	e := &sched.Submit{Task: j.id(i), Class: j.owner.classID(j, t.Class), Proc: j.proc, Args: args(j.Program.base(i))}
 	for _, d := range t.Deps {
 		e.Deps = append(e.Deps, j.id(d).Object(0))
 	}
@@ -137,6 +141,34 @@ func (j *Job) submit(i int) {
 	}
 	if t.Get {
 		j.owner.step(&sched.Want{Proc: j.proc, Objects: []raygo.ObjectID{j.id(i).Object(0)}})
+	}
+}
+
+// put stores a value of the driver's own.
+func (j *Job) put(i int) {
+	t := &j.Program.Tasks[i]
+	id, c := j.id(i).Object(0), content{sum: j.sums[i]}
+	v := inline(c)
+	if t.Size > raygo.InlineLimit {
+		v = j.owner.keep(id, t.Size, c)
+	}
+	j.owner.step(&sched.Put{Object: id, Proc: j.proc, Value: v})
+	j.owner.replicate(j.proc, id, t.Copies)
+	switch {
+	case t.Hold > 0:
+		j.owner.at(t.Hold, func() { j.settle(i) })
+	case t.Get:
+		j.owner.step(&sched.Want{Proc: j.proc, Objects: []raygo.ObjectID{id}})
+	default:
+		j.settle(i)
+	}
+}
+
+// replicate asks for copies of what a process has just put.
+func (p *Peer) replicate(proc raygo.ProcID, id raygo.ObjectID, n int) {
+	if o := p.has(id); n > 0 && o != nil {
+		p.w.laws.copies = append(p.w.laws.copies, &replicated{id: id, n: n})
+		p.step(&sched.Replicate{Proc: proc, Object: id, Copies: n})
 	}
 }
 

@@ -23,6 +23,8 @@ type laws struct {
 	dead     map[raygo.TaskID]bool // a cancel said that it runs nowhere
 	gifts    map[gift]bool         // what was assigned to liars
 	fits     map[chance]*waiting
+	known    map[raygo.TaskID]bool // settled with a result that was known
+	copies   []*replicated
 	progress map[string]int // starts by class and by peer
 	places   map[raygo.TaskID][]Place
 	off      bool // nothing is kept: for worlds that measure
@@ -50,7 +52,7 @@ type gift struct {
 func (l *laws) init(w *World) {
 	*l = laws{
 		w: w, told: map[raygo.ObjectID]told{}, final: map[raygo.TaskID]int{}, begun: map[raygo.TaskID]int{}, running: map[raygo.TaskID][]*run{},
-		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{}, places: map[raygo.TaskID][]Place{},
+		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{}, known: map[raygo.TaskID]bool{}, places: map[raygo.TaskID][]Place{},
 	}
 }
 
@@ -116,6 +118,9 @@ func (l *laws) begins(r *run) {
 	l.running[t] = append(l.running[t], r)
 	l.progress[r.k.p.Name]++
 	l.progress[r.k.job.function(r.task.Class)]++
+	if l.known[t] {
+		l.w.Fail("law 1: the result of task %s was known, and it begins on %s", show(t), r.k.p.Name)
+	}
 	if l.dead[t] && l.counts(r) {
 		l.w.Fail("law 8: task %s was cancelled for certain and begins on %s", show(t), r.k.p.Name)
 	}
@@ -179,6 +184,7 @@ func (l *laws) sweep() {
 	}
 	l.starving()
 	l.leftovers()
+	l.spread()
 	l.w.after(lawEvery, l.sweep)
 }
 

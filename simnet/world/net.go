@@ -247,6 +247,7 @@ type Stats struct {
 	Messages map[string]int // by type
 	Bytes    map[string]int
 	Fetched  int // bytes of objects moved
+	Known    int // calls settled with a result that was known
 }
 
 func (s *Stats) sent(m sched.Message, n int) {

@@ -33,6 +33,8 @@ type Peer struct {
 	classes   map[sched.ClassID]classKey
 	classIDs  map[classKey]sched.ClassID
 	programs  map[raygo.JobID]*program
+	memos     map[string]sched.Value  // results by what they were computed from
+	asked     map[raygo.TaskID]string // calls that none was known of
 	nextClass sched.ClassID
 	next      time.Duration // when its core is to be ticked
 	steps     int
@@ -89,6 +91,7 @@ func (w *World) boot(p *Peer) {
 	p.store, p.fetches = map[raygo.ObjectID]*stored{}, map[execution]*fetching{}
 	p.classes, p.classIDs = map[sched.ClassID]classKey{}, map[classKey]sched.ClassID{}
 	p.programs = map[raygo.JobID]*program{}
+	p.memos, p.asked = map[string]sched.Value{}, map[raygo.TaskID]string{}
 	for _, q := range w.peers {
 		w.dial(p, q)
 	}
@@ -199,7 +202,9 @@ func (p *Peer) carry(e sched.Effect) {
 	case *sched.Unpin:
 		p.unpin(e)
 	case *sched.Memo:
-		p.at(0, func() { p.step(&sched.MemoAnswer{Task: e.Task, Award: e.Award}) })
+		p.memoLookup(e)
+	case *sched.MemoKeep:
+		p.memoKeep(e)
 	case *sched.Notify:
 		p.toProcess(e.Proc, func(x process) { x.notify(e) })
 	case *sched.StreamState:

@@ -23,12 +23,16 @@ type Task struct {
 	At       time.Duration // when the driver submits it, after the job began
 	Deps     []int         // earlier calls of the driver whose values it takes
 	Run      time.Duration
-	Size     uint64 // of its value; above raygo.InlineLimit it is stored
-	Children []int  // calls that it makes itself, and gets
-	Items    int    // of a generator
-	Puts     uint64 // it stores an object of that size and returns a ref in its value
-	Child    bool   // called by another task, not by the driver
-	Get      bool   // the driver gets a stored value, rather than only hearing of it
+	Size     uint64        // of its value; above raygo.InlineLimit it is stored
+	Children []int         // calls that it makes itself, and gets
+	Items    int           // of a generator
+	Puts     uint64        // it stores an object of that size and returns a ref in its value
+	Child    bool          // called by another task, not by the driver
+	Get      bool          // the driver gets a stored value, rather than only hearing of it
+	Put      bool          // the driver stores the value itself, of Size bytes
+	Hold     time.Duration // so long the driver holds on to what it stored itself
+	Copies   int           // that are to be had of what Put or Puts stores; 0: none is asked for
+	Same     int           // 1 + the number of the call that it repeats word for word; 0: it is the first of its kind
 
 	CrashFirst int     // so many attempts take their worker with them
 	FailFirst  int     // so many attempts return an error that is retried
@@ -50,6 +54,14 @@ func Ordinary(set ...func(*raygo.Options)) Class {
 
 func args(i int) []byte { return binary.BigEndian.AppendUint32(nil, uint32(i)) }
 
+// base is the call that a call repeats, or the call itself.
+func (g *Program) base(i int) int {
+	if s := g.Tasks[i].Same; s > 0 {
+		return s - 1
+	}
+	return i
+}
+
 func number(args []byte) int { return int(binary.BigEndian.Uint32(args)) }
 
 // mix is a step of splitmix64.
@@ -66,6 +78,10 @@ func (g *Program) sums() []uint64 {
 	var sum func(i int) uint64
 	sum = func(i int) uint64 {
 		if out[i] != 0 {
+			return out[i]
+		}
+		if b := g.base(i); b != i {
+			out[i] = sum(b)
 			return out[i]
 		}
 		t := &g.Tasks[i]

@@ -13,6 +13,7 @@ import (
 // world does never changes what it is made of.
 type plan struct {
 	rng    *rand.Rand
+	more   *rand.Rand // of what came to the worlds later: older seeds draw what they always did
 	cfg    Config
 	plain  bool // nothing asks for what only some peers have
 	lies   bool
@@ -22,13 +23,14 @@ type plan struct {
 
 // Options change what Random draws; zero values change nothing.
 type Options struct {
-	Peers int // so many
-	Trace int // steps that a transcript shows
+	Peers int  // so many
+	Trace int  // steps that a transcript shows
+	Plain bool // only what worlds had at first, for seeds that were kept by then
 }
 
 // Random makes the world of a seed, with its jobs and what will befall it.
 func Random(seed uint64, o Options) *World {
-	d := &plan{rng: rand.New(rand.NewPCG(seed, 0x706c616e)), owners: map[int]bool{}}
+	d := &plan{rng: rand.New(rand.NewPCG(seed, 0x706c616e)), more: rand.New(rand.NewPCG(seed, 0x6d6f7265)), owners: map[int]bool{}}
 	d.cfg.Seed, d.cfg.MaxSteps = seed, 500_000
 	d.plain = d.one(2)
 	d.lies = d.one(5)
@@ -57,7 +59,11 @@ func Random(seed uint64, o Options) *World {
 	for range d.n(1, 3) {
 		owner := d.n(0, n-1)
 		d.owners[owner] = true
-		w.Start(owner, d.time(100*time.Millisecond, time.Second), d.program(owner))
+		at, g := d.time(100*time.Millisecond, time.Second), d.program(owner)
+		if !o.Plain {
+			d.enrich(g)
+		}
+		w.Start(owner, at, g)
 	}
 	for range d.faults {
 		d.befall(w)

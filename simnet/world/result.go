@@ -98,6 +98,7 @@ func (r *run) put(sum uint64) raygo.ObjectID {
 		v = k.p.keep(id, r.task.Puts, content{sum: sum})
 	}
 	k.p.step(&sched.Put{Object: id, Proc: k.proc, Value: v})
+	k.p.replicate(k.proc, id, r.task.Copies)
 	return id
 }
 

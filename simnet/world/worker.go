@@ -153,7 +153,7 @@ func (r *run) call() {
 		r.children = append(r.children, id)
 		want = append(want, id.Object(0))
 		class := k.p.classID(k.job, k.job.Program.Tasks[c].Class)
-		k.p.step(&sched.Submit{Task: id, Class: class, Proc: k.proc, Parent: r.x.Task, Args: args(c)})
+		k.p.step(&sched.Submit{Task: id, Class: class, Proc: k.proc, Parent: r.x.Task, Args: args(k.job.Program.base(c))})
 	}
 	r.values, r.left = make([]uint64, len(want)), len(want)
 	k.p.step(&sched.Want{Proc: k.proc, Objects: want})
