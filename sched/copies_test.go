@@ -254,3 +254,42 @@ func TestCopyOfAPeerThatDiesWhileTheOwnerDrains(t *testing.T) {
 	}
 	tw.copies(id, 2)
 }
+
+// What none but peers that leave have is copied away, also when they leave together
+// or the last one that stays loses it; they are needed until it is.
+func TestAllHoldersLeave(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		tw := newTown(t, 4, 2)
+		a, b, x := tw.sites[0].start(), tw.sites[1], tw.sites[2]
+		made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, onPeer(b)))
+		tw.run(time.Second)
+		used := a.submit(a.define("use", &kind{run: time.Millisecond}, onPeer(x)), made)
+		tw.run(time.Second)
+		a.all([]raygo.ObjectID{made, used})
+		if a.store[made] || !b.store[made] || !x.store[made] {
+			t.Fatal("it is not where it should be")
+		}
+		wanted := false
+		a.copying = func(raygo.ObjectID) { wanted = true }
+		b.step(&Drain{})
+		tw.run(10 * time.Millisecond)
+		if wanted || a.c.SoleAt(b.id) != 0 {
+			t.Fatal("there is one that stays")
+		}
+		if together {
+			x.step(&Drain{})
+		} else {
+			delete(x.store, made)
+			x.step(&Evicted{Object: made})
+		}
+		tw.run(10 * time.Millisecond)
+		if a.c.SoleAt(b.id) != 1 || together && a.c.SoleAt(x.id) != 1 || !wanted {
+			t.Fatalf("together: %v: they may leave; a copy was asked for: %v", together, wanted)
+		}
+		a.store[made] = true
+		a.step(&Copied{Object: made})
+		if a.c.SoleAt(b.id)+a.c.SoleAt(x.id) != 0 {
+			t.Fatal("they are still needed")
+		}
+	}
+}

@@ -89,6 +89,9 @@ func (c *Core) unholdBy(o *object, p *peer) {
 	o.away.holders = slices.DeleteFunc(o.away.holders, func(q *peer) bool { return q == p })
 	c.markObject(o.job, o.id)
 	c.refuses(o, p)
+	if i := slices.IndexFunc(o.away.holders, func(q *peer) bool { return q.draining }); i >= 0 && o.sole(o.away.holders[i]) {
+		c.emit(&CopyHere{Source: c.source(o)})
+	}
 }
 
 // lost reports whether a stored object has no copy that is known of.
@@ -264,7 +267,8 @@ func (c *Core) SoleHere() int {
 	return n
 }
 
-// SoleAt counts the objects that are needed and that only a peer has.
+// SoleAt counts the objects that are needed and that only a peer has, and others that
+// leave.
 func (c *Core) SoleAt(id string) int {
 	p := c.peers[id]
 	if p == nil {
@@ -272,23 +276,24 @@ func (c *Core) SoleAt(id string) int {
 	}
 	n := 0
 	for oid := range p.objects {
-		if o := c.owning(oid); o != nil && c.sole(o) {
+		if o := c.owning(oid); o != nil && o.sole(p) {
 			n++
 		}
 	}
 	return n
 }
 
-// sole reports whether one other peer alone has bytes that are needed.
-func (c *Core) sole(o *object) bool { return !o.here && len(o.away.holders) == 1 && o.needed() }
+// sole reports whether bytes that are needed are gone when a peer is that has them:
+// others that do leave as well.
+func (o *object) sole(p *peer) bool {
+	return !o.here && o.needed() && !slices.ContainsFunc(o.away.holders, func(q *peer) bool { return q != p && !q.draining })
+}
 
-// rescue has objects copied that only a peer which leaves holds.
+// rescue has objects copied that none but peers which leave hold.
 func (c *Core) rescue(p *peer) {
 	for _, id := range sortedKeys(p.objects) {
-		o := c.owning(id)
-		if o == nil || !c.sole(o) {
-			continue
+		if o := c.owning(id); o != nil && o.sole(p) {
+			c.emit(&CopyHere{Source: c.source(o)})
 		}
-		c.emit(&CopyHere{Source: c.source(o)})
 	}
 }
