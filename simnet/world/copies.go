@@ -17,8 +17,11 @@ type replicated struct {
 // copiesIn is how long copies may take that nothing hinders.
 const copiesIn = 2 * time.Second
 
+// askAgain is how long a peer that had no room for a copy is not asked for it.
+const askAgain = 30 * time.Second
+
 // spread is the promise of Replicas: as many copies as were asked for, or one on
-// each peer that there is.
+// each peer that there is and has room.
 func (l *laws) spread() {
 	w := l.w
 	if w.hides || w.faulty && w.now-w.lastFault < 2*w.cfg.Detect {
@@ -52,7 +55,7 @@ func (l *laws) copiesOf(j *Job, id raygo.ObjectID) (have, could int, sending boo
 		if !p.answers() || p != j.owner && !l.w.linked(p, j.owner) {
 			continue
 		}
-		if !p.draining {
+		if at, had := p.dropped[id]; !p.draining && (p.has(id) != nil || !had || l.w.now-at > askAgain) {
 			could++
 		}
 		if p.has(id) != nil {

@@ -28,6 +28,7 @@ type Peer struct {
 	workers   map[sched.WorkerID]*worker
 	attached  map[raygo.ProcID]process
 	store     map[raygo.ObjectID]*stored
+	dropped   map[raygo.ObjectID]time.Duration // when it said that it has one no more, or gets none
 	fetches   map[execution]*fetching
 	uplink    time.Duration // busy until
 	classes   map[sched.ClassID]classKey
@@ -89,6 +90,7 @@ func (w *World) boot(p *Peer) {
 	})
 	p.workers, p.attached = map[sched.WorkerID]*worker{}, map[raygo.ProcID]process{}
 	p.store, p.fetches = map[raygo.ObjectID]*stored{}, map[execution]*fetching{}
+	p.dropped = map[raygo.ObjectID]time.Duration{}
 	p.classes, p.classIDs = map[sched.ClassID]classKey{}, map[classKey]sched.ClassID{}
 	p.programs = map[raygo.JobID]*program{}
 	p.memos, p.asked = map[string]sched.Value{}, map[raygo.TaskID]string{}

@@ -178,7 +178,7 @@ func (p *Peer) copyHere(src sched.Source) {
 	p.at(ipcDelay, func() {
 		p.bring(src, func(ok bool, _ []string) {
 			if !ok {
-				p.step(&sched.Evicted{Object: src.Object})
+				p.evicted(src.Object)
 			}
 		})
 	})
@@ -256,9 +256,14 @@ func (p *Peer) Evict() {
 	for _, id := range p.sortedStore() {
 		if o := p.store[id]; o.cached && o.pins == 0 && !o.deleted {
 			delete(p.store, id)
-			p.step(&sched.Evicted{Object: id})
+			p.evicted(id)
 		}
 	}
+}
+
+func (p *Peer) evicted(id raygo.ObjectID) {
+	p.dropped[id] = p.w.now
+	p.step(&sched.Evicted{Object: id})
 }
 
 func (p *Peer) sortedStore() []raygo.ObjectID {
