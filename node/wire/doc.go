@@ -33,6 +33,8 @@ const (
 	maxBatch   = MaxFrame - 64<<10 // bodies of batches
 	maxParts   = MaxMessage/maxBatch + 1
 	headSize   = 2
+
+	maxElements = 1 << 20 // of a list
 )
 
 // ErrFrame is wrapped by errors about bytes that are no frame of this protocol.
@@ -88,7 +90,7 @@ const (
 
 var (
 	enc = must(cbor.CoreDetEncOptions().EncMode())
-	dec = must(cbor.DecOptions{MaxArrayElements: 1 << 20, MaxMapPairs: 1 << 16, MaxNestedLevels: 16}.DecMode())
+	dec = must(cbor.DecOptions{MaxArrayElements: maxElements, MaxMapPairs: 1 << 16, MaxNestedLevels: 16}.DecMode())
 )
 
 func must[M any](m M, err error) M {
@@ -112,6 +114,9 @@ func KindOf(frame []byte) (Kind, []byte, error) {
 
 // frame is the encoding of body after a head.
 func frame(k Kind, body any) ([]byte, error) {
+	if b, ok := fastFrame(k, body); ok {
+		return b, nil
+	}
 	b, err := enc.Marshal(body)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", body, err)

@@ -190,6 +190,9 @@ func Decode(frame []byte) (sched.Message, error) {
 }
 
 func decodeBody(k Kind, body []byte) (sched.Message, error) {
+	if m := fastBody(k, body); m != nil {
+		return m, nil
+	}
 	m := fresh(k)
 	if m == nil {
 		return nil, nil
