@@ -74,8 +74,15 @@ func (l *Lie) slander(p *Peer) {
 		return
 	}
 	m := l.garbage(w, j, task)
-	if _, over := m.(*sched.JobOver); over && j.owner == to {
-		return // that is for it to say: it does not have the job
+	switch m := m.(type) {
+	case *sched.JobOver:
+		if j.owner == to {
+			return // that is for it to say: it does not have the job
+		}
+	case *sched.ClassOf:
+		if p.drives {
+			m.Class |= 1 << 20 // a number of no class of its drivers' calls, which it could as well get wrong
+		}
 	}
 	p.say(to, m)
 }
@@ -129,8 +136,8 @@ func (l *Lie) garbage(w *World, j *Job, task raygo.TaskID) sched.Message {
 		return &sched.ProcJoined{Proc: j.proc + 1, Job: j.ID}
 	case 18:
 		return &sched.ProcLeft{Proc: j.proc}
-	case 19: // under a number that its own calls do not have: those it could as well get wrong
-		return &sched.ClassOf{Class: class | 1<<20, Job: j.ID, Function: "f", Options: raygo.DefaultOptions(), Def: []byte{0}}
+	case 19:
+		return &sched.ClassOf{Class: class, Job: j.ID, Function: "f", Options: raygo.DefaultOptions(), Def: []byte{0}}
 	case 20:
 		return &sched.Call{Round: uint64(n(9)), Class: class, Want: many}
 	case 21:
