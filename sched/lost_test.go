@@ -330,12 +330,7 @@ func itemLostAgain(t *testing.T, closed, ends bool) {
 		}
 	}}
 	id := a.submit(a.define("gen", k, generator(soft))).Task()
-	var refs []raygo.ObjectID
-	for i := range uint32(6) {
-		refs = append(refs, id.Object(i))
-	}
-	a.step(&Borrow{Proc: a.driver, Objects: refs})
-	a.step(&StreamTaken{Proc: a.driver, Task: id, N: 6})
+	refs := a.takeItems(id, 6)
 	tw.run(time.Second)
 	if st := a.streams[id]; st == nil || st.Ended == closed || st.Produced != 6 {
 		t.Fatalf("before the death: %+v", st)
@@ -361,6 +356,16 @@ func itemLostAgain(t *testing.T, closed, ends bool) {
 	}
 }
 
+// takeItems has the driver take the first n items of a generator.
+func (s *site) takeItems(id raygo.TaskID, n uint32) (refs []raygo.ObjectID) {
+	for i := range n {
+		refs = append(refs, id.Object(i))
+	}
+	s.step(&Borrow{Proc: s.driver, Objects: refs})
+	s.step(&StreamTaken{Proc: s.driver, Task: id, N: n})
+	return refs
+}
+
 // behaviours 144, 203: the same if its owner dies before the generator has ended: the
 // next one does not know how far it had got.
 func TestItemLostAgainBeforeItsOwnerDies(t *testing.T) {
@@ -381,12 +386,7 @@ func TestItemLostAgainBeforeItsOwnerDies(t *testing.T) {
 		tw.after(end, func() { s.over(&Result{Worker: e.Worker, Task: e.Task, Award: e.Award, Items: 6}) })
 	}}, generator(soft))
 	id := a.submit(cl).Task()
-	var refs []raygo.ObjectID
-	for i := range uint32(6) {
-		refs = append(refs, id.Object(i))
-	}
-	a.step(&Borrow{Proc: a.driver, Objects: refs})
-	a.step(&StreamTaken{Proc: a.driver, Task: id, N: 6})
+	refs := a.takeItems(id, 6)
 	tw.run(time.Second)
 	tw.kill(b)
 	tw.run(2 * time.Second)
