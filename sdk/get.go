@@ -50,8 +50,8 @@ func getInto(ctx context.Context, h *handle, c *codec, p unsafe.Pointer) error {
 
 // get waits for e's value and stores it at p.
 func (sc *scope) get(ctx context.Context, e *entry, c *codec, p unsafe.Pointer) error {
-	if e.s != nil && e.s != sc.s {
-		return fmt.Errorf("get %s: the ref belongs to another session", e.id)
+	if err := sc.s.foreign(e); err != nil {
+		return err
 	}
 	for {
 		done, err := sc.fromEntry(ctx, e, c, p)
@@ -62,6 +62,14 @@ func (sc *scope) get(ctx context.Context, e *entry, c *codec, p unsafe.Pointer) 
 			return waitError(ctx, "get "+e.id.String(), err)
 		}
 	}
+}
+
+// foreign is the error of getting an object of another session.
+func (s *Session) foreign(e *entry) error {
+	if e.s != nil && e.s != s {
+		return fmt.Errorf("get %s: the ref belongs to another session", e.id)
+	}
+	return nil
 }
 
 // waitValue waits until e's value is at hand.

@@ -47,13 +47,18 @@ func (sc *scope) waitAll(ctx context.Context, n int, at func(int) *handle, c *co
 	if c.small() {
 		mode = ipc.WantValue
 	}
+	for i := range n { // what no peer is asked about does not wait for what is
+		h := at(i)
+		if h == nil {
+			return errZeroRef
+		}
+		if err := s.foreign(h.e); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	for i := 0; i < n && (w == nil || !w.done.Load()); i++ {
-		h := at(i)
-		if h == nil || h.e.s != s && h.e.s != nil {
-			continue // getting it will say so
-		}
-		e := h.e
+		e := at(i).e
 		switch o := e.out.Load(); {
 		case o == nil:
 			if nodes == nil {

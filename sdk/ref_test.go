@@ -223,6 +223,14 @@ func TestZeroRef(t *testing.T) {
 	if _, err := raygo.GetAll(ctx, []raygo.Ref[int]{zero}); err == nil {
 		t.Error("GetAll of the zero Ref gives no error")
 	}
+	c := soon(t)
+	never := square.Options(raygo.Resource("that nobody has", 1)).Remote(c, 1)
+	if _, err := raygo.GetAll(c, []raygo.Ref[int]{never, zero}); err == nil || errors.Is(err, raygo.ErrGetTimeout) {
+		t.Errorf("GetAll of a task that waits and the zero Ref: %v", err)
+	}
+	if _, err := raygo.Cancel(c, never); err != nil {
+		t.Error(err)
+	}
 	if _, _, err := raygo.Wait(ctx, []raygo.Ref[int]{zero}, 1); err == nil {
 		t.Error("Wait for the zero Ref gives no error")
 	}
