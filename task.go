@@ -100,7 +100,7 @@ type Options struct {
 	PendingTimeout time.Duration `cbor:"12,keyasint,omitempty"` // waiting for a place; 0: none
 	Priority       int           `cbor:"13,keyasint,omitempty"`
 
-	NumReturns        int    `cbor:"14,keyasint"`           // 1, or parts of a composite; 0: no result is kept
+	NumReturns        int    `cbor:"14,keyasint"`           // 1, or parts of a composite (see Parts); 0: no result is kept
 	Generator         bool   `cbor:"15,keyasint,omitempty"` // results are yielded
 	FixedYields       bool   `cbor:"16,keyasint,omitempty"` // generator: exactly NumReturns items, ready together at the end
 	BackpressureItems int    `cbor:"17,keyasint,omitempty"` // generator: unconsumed items before the producer waits
@@ -111,6 +111,16 @@ type Options struct {
 	Env      map[string]string `cbor:"21,keyasint,omitempty"`
 	MaxCalls int               `cbor:"22,keyasint,omitempty"` // worker is replaced after so many; 0: never
 	Memoize  bool              `cbor:"23,keyasint,omitempty"`
+
+	OnePart bool `cbor:"24,keyasint,omitempty"` // NumReturns is 1, and that is a part of a composite
+}
+
+// Parts is of how many objects besides its own the result of a task is composed.
+func (o *Options) Parts() int {
+	if o.NumReturns > 1 || o.OnePart {
+		return o.NumReturns
+	}
+	return 0
 }
 
 // DefaultOptions are the options of a task that sets none.

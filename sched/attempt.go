@@ -201,15 +201,15 @@ func (t *task) mismatch(e *Result) *raygo.Failure {
 	if t.stream != nil || t.regen {
 		return nil
 	}
-	want := t.class.opts.NumReturns
+	want, parts := t.class.opts.NumReturns, t.class.opts.Parts()
 	got := len(e.Outcomes)
-	if want > 1 || got > 1 {
+	if parts > 0 || got > 1 {
 		got-- // the composite itself
 	}
 	ok := got == want
 	for i := range e.Outcomes {
 		out := &e.Outcomes[i]
-		ok = ok && int(out.Index) == i && (out.Value.Kind != Composite || i == 0 && want > 1 && int(out.Value.Parts) == want)
+		ok = ok && int(out.Index) == i && (out.Value.Kind != Composite || i == 0 && parts > 0 && int(out.Value.Parts) == parts)
 	}
 	if ok {
 		return nil

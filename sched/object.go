@@ -89,7 +89,7 @@ func (t *task) makes(index uint32) bool {
 	n := uint32(t.class.opts.NumReturns)
 	switch {
 	case t.stream == nil:
-		return index == 0 && n > 0 || n > 1 && index <= n
+		return index == 0 && n > 0 || index > 0 && index <= uint32(t.class.opts.Parts())
 	case t.stream.fixed:
 		return index < n || index == raygo.CompletedIndex
 	case index < t.stream.produced:
@@ -349,11 +349,7 @@ func (c *Core) failObjects(t *task, v Value) {
 		c.endStream(t.stream, v)
 		return
 	}
-	n := t.class.opts.NumReturns
-	for i := 0; i <= n; i++ {
-		if i == 1 && n == 1 {
-			break
-		}
+	for i := range t.class.opts.Parts() + 1 {
 		if j.objects.get(t.id.Object(uint32(i))) != nil || i == 0 {
 			c.resolve(j, t.id.Object(uint32(i)), v, nil)
 		}

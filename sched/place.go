@@ -15,7 +15,7 @@ func (c *Core) enqueue(t *task, front bool) {
 	}
 	cl := t.class
 	c.chooseSelector(cl)
-	if cl.opts.Memoize && t.memo == memoUnasked && t.stream == nil && cl.opts.NumReturns == 1 {
+	if cl.opts.Memoize && t.memo == memoUnasked && t.stream == nil && cl.opts.NumReturns == 1 && !cl.opts.OnePart {
 		vs, _ := c.values(t)
 		t.memo = memoAsked
 		c.emit(&Memo{Task: t.id, Award: t.award, Class: cl.id, Args: t.args, Values: vs})

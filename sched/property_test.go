@@ -124,7 +124,8 @@ func drawOptions(t *dice) raygo.Options {
 	}
 	switch t.n(0, 4) {
 	case 0:
-		o.NumReturns = one(t, []int{0, 2})
+		o.NumReturns = one(t, []int{0, 1, 2})
+		o.OnePart = o.NumReturns == 1
 	case 1:
 		o.Generator = true
 		o.FixedYields = chance(t, 40)
@@ -248,13 +249,13 @@ func (w *chaos) complete(k *chaosWorker, v Value, nested []raygo.ObjectID) {
 	x := k.queue[0]
 	var outs []Outcome
 	o := &w.c.classes[x.Class].opts
-	if !o.Generator && o.NumReturns == 1 {
-		outs = []Outcome{{Value: v, Nested: nested}}
-	} else if !o.Generator && o.NumReturns > 1 {
-		outs = append(outs, Outcome{Value: Value{Kind: Composite, Parts: uint32(o.NumReturns)}})
-		for i := range o.NumReturns {
+	if parts := o.Parts(); !o.Generator && parts > 0 {
+		outs = append(outs, Outcome{Value: Value{Kind: Composite, Parts: uint32(parts)}})
+		for i := range parts {
 			outs = append(outs, Outcome{Index: uint32(i + 1), Value: inline("p")})
 		}
+	} else if !o.Generator && o.NumReturns == 1 {
+		outs = []Outcome{{Value: v, Nested: nested}}
 	}
 	w.result(k, StatusOK, outs, 100*time.Microsecond)
 }

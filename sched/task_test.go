@@ -121,6 +121,23 @@ func TestParts(t *testing.T) {
 	n := s.submit(none)
 	s.result(n, StatusOK)
 	s.expect("objects", s.objects(), 0)
+
+	single := s.define(opts(func(o *raygo.Options) { o.OnePart = true })) // behaviour 7: one part is a part
+	o := s.submit(single)
+	s.borrow(o.Object(1))
+	s.result(o, StatusOK, Value{Kind: Composite, Parts: 1}, inline("1"))
+	s.expect("composite", s.values[o.Object(0)].Kind, Composite)
+	s.value(o.Object(1), "1")
+	s.release(o.Object(0))
+	s.value(o.Object(1), "1")
+	s.release(o.Object(1))
+	for _, vs := range [][]Value{{inline("1")}, {{Kind: Composite, Parts: 2}, inline("1"), inline("2")}} {
+		o := s.submit(single)
+		s.borrow(o.Object(1))
+		s.result(o, StatusOK, vs...)
+		s.failed(o.Object(1), raygo.CodeCountMismatch)
+		s.release(o.Object(0), o.Object(1))
+	}
 	s.free()
 }
 

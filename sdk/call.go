@@ -269,9 +269,7 @@ func (c *call) submit() *handle {
 	s, opts := c.sc.s, &c.co.words
 	e := s.newEntry(c.task.Object(0))
 	e.pushed = true
-	if opts.NumReturns != 1 {
-		e.parts = uint32(opts.NumReturns)
-	}
+	e.parts = uint32(opts.Parts())
 	if opts.NumReturns == 0 {
 		e.out.Store(&outcome{kind: ipc.ValueFailed, err: errNoResult})
 		e.handles = 1

@@ -187,8 +187,8 @@ func Priority(n int) Option {
 }
 
 // NumReturns declares how many values the task returns, in a slice; each is an
-// object of its own (see Unpack). 0 keeps no result. On a generator it fixes the
-// number of items, which become ready together at the end.
+// object of its own (see Unpack), also a single one. 0 keeps no result. On a
+// generator it fixes the number of items, which become ready together at the end.
 func NumReturns(n int) Option {
 	return func(s *settings) error {
 		switch {
@@ -205,6 +205,7 @@ func NumReturns(n int) Option {
 			return fmt.Errorf("NumReturns: %d: %s returns a %s, not a slice of so many values", n, s.f.name, s.f.result.typ)
 		}
 		s.words.NumReturns = n
+		s.words.OnePart = n == 1 && s.f.result.typ.Kind() == reflect.Slice
 		return nil
 	}
 }

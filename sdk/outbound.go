@@ -39,9 +39,9 @@ type span struct{ from, to, nestedFrom, nestedTo int }
 func result[R any](out *outbound, v R) error { return out.take(unsafe.Pointer(&v)) }
 
 func (out *outbound) take(p unsafe.Pointer) error {
-	c, n := out.r.class.f.result, out.r.class.class.Options.NumReturns
+	c, opts := out.r.class.f.result, &out.r.class.class.Options
 	switch {
-	case n == 0:
+	case opts.NumReturns == 0:
 		return nil
 	case len(c.parts) > 0:
 		out.composite(len(c.parts))
@@ -51,8 +51,8 @@ func (out *outbound) take(p unsafe.Pointer) error {
 			}
 		}
 		return nil
-	case n > 1:
-		return out.slice(c, p, n)
+	case opts.Parts() > 0:
+		return out.slice(c, p, opts.NumReturns)
 	}
 	return out.add(0, c, p)
 }

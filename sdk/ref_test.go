@@ -166,6 +166,17 @@ func TestSeveralResults(t *testing.T) {
 			t.Fatalf("wrong count: %v", err)
 		}
 	}
+	one := wrongN.Options(raygo.NumReturns(1))
+	if parts = raygo.Unpack(one.Remote(c, 1)); len(parts) != 1 {
+		t.Fatalf("%d parts of one", len(parts))
+	}
+	if _, err := raygo.Get(c, parts[0]); err != nil {
+		t.Fatalf("the only part: %v", err)
+	}
+	var count *raygo.CountMismatchError
+	if _, err := raygo.Get(c, raygo.Unpack(one.Remote(c, 2))[0]); !errors.As(err, &count) || count.Want != 1 || count.Got != 2 {
+		t.Fatalf("two in the place of one: %v", err)
+	}
 	if _, err := raygo.Get(c, noResult.Remote(c, 1)); err == nil {
 		t.Fatal("a call without a result has one")
 	}

@@ -217,8 +217,8 @@ func (s *session) refuse(b []byte, task raygo.TaskID, o raygo.Options) []byte {
 		return s.appendReady(b, []raygo.ObjectID{task.Object(raygo.CompletedIndex)})
 	}
 	ids := []raygo.ObjectID{task.Object(0)}
-	for i := 1; i <= o.NumReturns && o.NumReturns > 1; i++ {
-		ids = append(ids, task.Object(uint32(i)))
+	for i := range o.Parts() {
+		ids = append(ids, task.Object(uint32(i+1)))
 	}
 	return s.appendReady(b, ids)
 }
