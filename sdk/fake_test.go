@@ -211,6 +211,35 @@ func TestRubbishFromThePeer(t *testing.T) {
 	}
 }
 
+// A loop over refs does not end as if all were done when the peer dies: it gets
+// every ref, and Get says of those without a value why.
+func TestAsCompletedWhenThePeerDies(t *testing.T) {
+	s, p := fakeSession(t)
+	ctx := s.context(context.Background())
+	done, err := Put(ctx, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unmade := func(n uint32) Ref[int] { return Ref[int]{h: s.intern(words.NewTaskID(s.welcome.Job, 9, n).Object(0))} }
+	refs := []Ref[int]{unmade(1), done, unmade(2)}
+	var got []Ref[int]
+	for r := range AsCompleted(ctx, refs) {
+		switch n, err := Get(ctx, r); {
+		case r == done:
+			if err != nil || n != 5 {
+				t.Errorf("what was there before: %d, %v", n, err)
+			}
+			_ = p.conn.Close()
+		case !errors.Is(err, ErrPeerDied):
+			t.Errorf("what was not: %v", err)
+		}
+		got = append(got, r)
+	}
+	if !slices.Equal(got, []Ref[int]{done, refs[0], refs[2]}) {
+		t.Errorf("of %v it gives %v", refs, got)
+	}
+}
+
 // A refusal is said to whoever waits.
 func TestTheRefusalOfThePeer(t *testing.T) {
 	s, p := fakeSession(t)

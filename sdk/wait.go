@@ -101,7 +101,8 @@ func split[R any](refs []R, at []int) (ready, pending []R) {
 }
 
 // AsCompleted yields refs in the order in which they become ready. It ends early
-// when ctx does.
+// when ctx does. When the session or its peer ends it yields what is left: Get
+// says of each why it has no value.
 func AsCompleted[R AnyRef](ctx context.Context, refs []R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		sc, err := scopeOf(ctx)

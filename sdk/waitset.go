@@ -323,7 +323,8 @@ func (s *Session) keepWait(set *waitSet, k waitKey) {
 	}
 }
 
-// nextOf waits for the member that becomes ready next.
+// nextOf waits for the member that becomes ready next. In a session that has
+// ended nothing more does, so that all are as ready as they will be.
 func (sc *scope) nextOf(ctx context.Context, set *waitSet) (int32, error) {
 	for {
 		sc.s.mu.Lock()
@@ -337,7 +338,12 @@ func (sc *scope) nextOf(ctx context.Context, set *waitSet) (int32, error) {
 		set.w.done.Store(false)
 		sc.s.mu.Unlock()
 		if err := sc.wait(ctx, ipc.BlockWait, &set.w, pollGrace); err != nil {
-			return 0, err
+			left := slices.IndexFunc(set.links, func(m waitLink) bool { return !m.gone })
+			if ctx.Err() != nil || left < 0 {
+				return 0, err
+			}
+			set.links[left].gone = true
+			return int32(left), nil
 		}
 	}
 }
