@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,8 +25,8 @@ var (
 const limit = 90 * time.Second
 
 // once runs the world of a seed and fails with a transcript.
-func once(t *testing.T, seed uint64, plain bool) {
-	o := world.Options{Peers: *peers, Plain: plain}
+func once(t *testing.T, seed uint64, made world.Age) {
+	o := world.Options{Peers: *peers, Made: made}
 	if *words != "" {
 		o.Trace = 1 << 18
 	}
@@ -41,9 +40,17 @@ func once(t *testing.T, seed uint64, plain bool) {
 	}
 }
 
+// old is a seed that failed once, and what worlds had by then.
+type old struct {
+	seed uint64
+	made world.Age
+}
+
+var ages = map[string]world.Age{"": world.Newest, "plain": world.Plain, "second": world.Second}
+
 // kept are the seeds that failed once, in testdata/seeds: they run first, those
-// that are said to be plain without what came to the worlds later.
-func kept(t *testing.T) (seeds []uint64, plain int) {
+// that are said to be plain or second without what came to the worlds later.
+func kept(t *testing.T) (seeds []old) {
 	text, err := os.ReadFile(keptFile)
 	if err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
@@ -57,14 +64,13 @@ func kept(t *testing.T) (seeds []uint64, plain int) {
 		if err != nil {
 			t.Fatalf("%s: %v", keptFile, err)
 		}
-		if kind != "plain" {
-			seeds = append(seeds, seed)
-			continue
+		made, ok := ages[kind]
+		if !ok {
+			t.Fatalf("%s: what is %q?", keptFile, kind)
 		}
-		seeds = slices.Insert(seeds, plain, seed)
-		plain++
+		seeds = append(seeds, old{seed, made})
 	}
-	return seeds, plain
+	return seeds
 }
 
 var keeping sync.Mutex
@@ -85,18 +91,18 @@ var keptFile = filepath.Join("testdata", "seeds")
 // All laws of the design in worlds of 3 to 50 peers, most of them with faults.
 // behaviours 234, 235, 236, 108
 func TestWorlds(t *testing.T) {
-	seeds, plain := kept(t)
+	seeds := kept(t)
 	n := *count
 	if testing.Short() {
 		n = min(n, 30)
 	}
 	for i := range n {
-		seeds = append(seeds, *first+uint64(i))
+		seeds = append(seeds, old{seed: *first + uint64(i)})
 	}
-	for i, seed := range seeds {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
+	for _, s := range seeds {
+		t.Run(fmt.Sprintf("seed=%d", s.seed), func(t *testing.T) {
 			t.Parallel()
-			once(t, seed, i < plain)
+			once(t, s.seed, s.made)
 		})
 	}
 }

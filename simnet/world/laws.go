@@ -25,7 +25,8 @@ type laws struct {
 	fits     map[chance]*waiting
 	known    map[raygo.TaskID]bool // settled with a result that was known
 	copies   []*replicated
-	progress map[string]int // starts by class and by peer
+	inMemos  map[raygo.ObjectID][]parting // what memoized calls have put
+	progress map[string]int               // starts by class and by peer
 	places   map[raygo.TaskID][]Place
 	off      bool // nothing is kept: for worlds that measure
 	waits    func(r *run)
@@ -52,7 +53,7 @@ type gift struct {
 func (l *laws) init(w *World) {
 	*l = laws{
 		w: w, told: map[raygo.ObjectID]told{}, final: map[raygo.TaskID]int{}, begun: map[raygo.TaskID]int{}, running: map[raygo.TaskID][]*run{},
-		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{}, known: map[raygo.TaskID]bool{}, places: map[raygo.TaskID][]Place{},
+		dead: map[raygo.TaskID]bool{}, gifts: map[gift]bool{}, fits: map[chance]*waiting{}, progress: map[string]int{}, known: map[raygo.TaskID]bool{}, places: map[raygo.TaskID][]Place{}, inMemos: map[raygo.ObjectID][]parting{},
 	}
 }
 
@@ -185,6 +186,7 @@ func (l *laws) sweep() {
 	l.starving()
 	l.leftovers()
 	l.spread()
+	l.memos()
 	l.w.after(lawEvery, l.sweep)
 }
 

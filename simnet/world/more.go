@@ -25,6 +25,21 @@ func (d *plan) enrich(g *Program) {
 	})
 }
 
+// nestKnown has some of the memoized calls put a value and return a ref to it: what
+// names other values is not kept for calls to come.
+func (d *plan) nestKnown(g *Program) {
+	for i := range g.Tasks {
+		t := &g.Tasks[i]
+		switch {
+		case !g.Classes[t.Class].Options.Memoize:
+		case t.Same > 0: // it is the same call word for word
+			t.Puts = g.Tasks[t.Same-1].Puts
+		case d.latest.IntN(4) == 0:
+			t.Puts = uint64(10 + d.latest.IntN(1<<20))
+		}
+	}
+}
+
 // span is the time in which the driver of a program makes its calls.
 func (g *Program) span() time.Duration {
 	last := time.Duration(0)

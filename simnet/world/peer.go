@@ -34,7 +34,8 @@ type Peer struct {
 	classes   map[sched.ClassID]classKey
 	classIDs  map[classKey]sched.ClassID
 	programs  map[raygo.JobID]*program
-	memos     map[string]sched.Value  // results by what they were computed from
+	memos     map[string]*memo        // results by what they were computed from
+	nesting   []*memo                 // those that name other values
 	asked     map[raygo.TaskID]string // calls that none was known of
 	nextClass sched.ClassID
 	next      time.Duration // when its core is to be ticked
@@ -93,7 +94,7 @@ func (w *World) boot(p *Peer) {
 	p.dropped = map[raygo.ObjectID]time.Duration{}
 	p.classes, p.classIDs = map[sched.ClassID]classKey{}, map[classKey]sched.ClassID{}
 	p.programs = map[raygo.JobID]*program{}
-	p.memos, p.asked = map[string]sched.Value{}, map[raygo.TaskID]string{}
+	p.memos, p.nesting, p.asked = map[string]*memo{}, nil, map[raygo.TaskID]string{}
 	for _, q := range w.peers {
 		w.dial(p, q)
 	}
@@ -146,6 +147,9 @@ func (p *Peer) step(ev sched.Event) {
 	w.Stats.Steps++
 	p.steps++
 	w.trace.step(w.now, p.Name, ev, out)
+	if e, ok := ev.(*sched.Release); ok {
+		w.laws.letGo(p, e)
+	}
 	if p.steps%w.cfg.CheckEvery == 0 {
 		if err := p.core.Check(); err != nil {
 			w.Fail("%s after %s: %v", p.Name, show(ev), err)

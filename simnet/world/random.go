@@ -14,6 +14,7 @@ import (
 type plan struct {
 	rng    *rand.Rand
 	more   *rand.Rand // of what came to the worlds later: older seeds draw what they always did
+	latest *rand.Rand // of what came last
 	cfg    Config
 	plain  bool // nothing asks for what only some peers have
 	lies   bool
@@ -23,14 +24,24 @@ type plan struct {
 
 // Options change what Random draws; zero values change nothing.
 type Options struct {
-	Peers int  // so many
-	Trace int  // steps that a transcript shows
-	Plain bool // only what worlds had at first, for seeds that were kept by then
+	Peers int // so many
+	Trace int // steps that a transcript shows
+	Made  Age // only what worlds had by then, for seeds that were kept then
 }
+
+// Age is how much worlds have, by when it came to them.
+type Age int
+
+// The ages of worlds.
+const (
+	Newest Age = iota
+	Plain      // what worlds had at first
+	Second     // and memoized functions, values that drivers put, and copies
+)
 
 // Random makes the world of a seed, with its jobs and what will befall it.
 func Random(seed uint64, o Options) *World {
-	d := &plan{rng: rand.New(rand.NewPCG(seed, 0x706c616e)), more: rand.New(rand.NewPCG(seed, 0x6d6f7265)), owners: map[int]bool{}}
+	d := &plan{rng: rand.New(rand.NewPCG(seed, 0x706c616e)), more: rand.New(rand.NewPCG(seed, 0x6d6f7265)), latest: rand.New(rand.NewPCG(seed, 0x6c617374)), owners: map[int]bool{}}
 	d.cfg.Seed, d.cfg.MaxSteps = seed, 500_000
 	d.plain = d.one(2)
 	d.lies = d.one(5)
@@ -60,8 +71,11 @@ func Random(seed uint64, o Options) *World {
 		owner := d.n(0, n-1)
 		d.owners[owner] = true
 		at, g := d.time(100*time.Millisecond, time.Second), d.program(owner)
-		if !o.Plain {
+		if o.Made != Plain {
 			d.enrich(g)
+		}
+		if o.Made == Newest {
+			d.nestKnown(g)
 		}
 		w.Start(owner, at, g)
 	}

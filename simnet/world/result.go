@@ -97,6 +97,9 @@ func (r *run) put(sum uint64) raygo.ObjectID {
 	if r.task.Puts > raygo.InlineLimit {
 		v = k.p.keep(id, r.task.Puts, content{sum: sum})
 	}
+	if k.job.Program.Classes[r.task.Class].Options.Memoize {
+		k.p.w.laws.inMemos[id] = nil
+	}
 	k.p.step(&sched.Put{Object: id, Proc: k.proc, Value: v})
 	k.p.replicate(k.proc, id, r.task.Copies)
 	return id
