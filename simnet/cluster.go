@@ -233,15 +233,16 @@ func (c *Cluster) ID(i int) string {
 }
 
 // Driver attaches a driver to peer i and gives a context with its session, which
-// ends with the test.
+// ends with the test, or with the peer: then its calls give ErrPeerDied.
 func (c *Cluster) Driver(i int, opts ...raygo.InitOption) context.Context {
 	c.t.Helper()
 	n := c.running(i)
 	if n == nil {
 		c.t.Fatalf("simnet: a driver for peer %d, which is dead", i)
 	}
-	dial := func(context.Context) (*ipc.Conn, error) {
-		peer, mine := ipc.Pipe(0)
+	var peer *ipc.Conn
+	dial := func(context.Context) (mine *ipc.Conn, err error) {
+		peer, mine = ipc.Pipe(0)
 		n.Attach(peer)
 		return mine, nil
 	}
@@ -249,7 +250,11 @@ func (c *Cluster) Driver(i int, opts ...raygo.InitOption) context.Context {
 	if err != nil {
 		c.t.Fatalf("simnet: a driver for peer %d: %v", i, err)
 	}
-	c.world.Peer(c.peers[i].name).OnStop(func() { _ = session.Close() })
+	c.world.Peer(c.peers[i].name).OnStop(func() {
+		_ = peer.Close()
+		time.Sleep(time.Nanosecond) // until the session has seen it: its calls then say that the peer died
+		_ = session.Close()
+	})
 	return ctx
 }
 

@@ -2,6 +2,7 @@ package simnet_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -90,6 +91,30 @@ func TestRunSurvivesDeaths(t *testing.T) {
 		hard := slow.Options(raygo.Strategy(raygo.NodeAffinity(c.ID(1), false)))
 		if peer, err := raygo.Get(ctx, hard.Remote(ctx, 0, time.Second)); err != nil || peer != c.ID(1) {
 			t.Fatalf("after the restart: %s, %v", peer, err)
+		}
+	})
+}
+
+// behaviour 110: who waits when the driver's own peer dies is told so, and who asks
+// later.
+func TestRunTellsADriverThatItsPeerDied(t *testing.T) {
+	simnet.Run(t, simnet.Config{Seed: 4}, func(c *simnet.Cluster) {
+		ctx := c.Driver(1)
+		waits := make(chan error)
+		go func() {
+			_, err := raygo.Get(ctx, slow.Remote(ctx, 0, time.Hour))
+			waits <- err
+		}()
+		c.Advance(time.Second)
+		c.Kill(1)
+		if err := <-waits; !errors.Is(err, raygo.ErrPeerDied) {
+			t.Errorf("Get: %v", err)
+		}
+		if _, err := raygo.Get(ctx, slow.Remote(ctx, 0, time.Second)); !errors.Is(err, raygo.ErrPeerDied) {
+			t.Errorf("Remote: %v", err)
+		}
+		if _, err := raygo.Nodes(ctx); !errors.Is(err, raygo.ErrPeerDied) {
+			t.Errorf("Nodes: %v", err)
 		}
 	})
 }
