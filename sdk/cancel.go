@@ -44,11 +44,8 @@ func Cancel(ctx context.Context, ref AnyRef, opts ...CancelOption) (Outcome, err
 	if err != nil {
 		return Unreachable, err
 	}
-	if ref == nil {
-		return Unreachable, errZeroRef
-	}
 	var task words.TaskID
-	switch l := ref.link(); {
+	switch l := linkOf(ref); {
 	case l.st != nil && l.st.err != nil:
 		return NeverStarted, l.st.err
 	case l.st != nil:

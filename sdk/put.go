@@ -159,10 +159,7 @@ func (s *Session) alloced(r *ipc.Resolved) {
 // closed.
 func Release(refs ...AnyRef) {
 	for _, r := range refs {
-		if r == nil {
-			continue
-		}
-		switch l := r.link(); {
+		switch l := linkOf(r); {
 		case l.st != nil:
 			l.st.close()
 		case l.h != nil && l.h.e.s != nil && l.h.localError() == nil:

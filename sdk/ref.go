@@ -49,6 +49,14 @@ func (r Ref[T]) String() string { return r.ID() }
 func (r Ref[T]) link() link  { return link{h: r.h} }
 func (r Ref[T]) linkedType() {}
 
+// linkOf is r's link; a nil AnyRef is as the zero Ref.
+func linkOf(r AnyRef) link {
+	if r == nil {
+		return link{}
+	}
+	return r.link()
+}
+
 // travel gives the ID under which a link leaves the process; the handle is nil
 // for the zero Ref.
 func (l link) travel() (*handle, words.ObjectID, error) {

@@ -38,8 +38,15 @@ type streamCore struct {
 	items    map[uint32]*outcome // values that came with no one asking
 }
 
-func (st *Stream[T]) link() link  { return link{st: st.core} }
 func (st *Stream[T]) linkedType() {}
+
+// link of a nil Stream is that of the zero Ref.
+func (st *Stream[T]) link() link {
+	if st == nil {
+		return link{}
+	}
+	return link{st: st.core}
+}
 
 // ID names the stream, "" when its call could not be made.
 func (st *Stream[T]) ID() string {

@@ -52,7 +52,7 @@ func Wait[R AnyRef](ctx context.Context, refs []R, n int, opts ...WaitOption) (r
 	for _, o := range opts {
 		o(&conf)
 	}
-	linkAt := func(i int) link { return refs[i].link() }
+	linkAt := func(i int) link { return linkOf(refs[i]) }
 	key := waitKey{uintptr(unsafe.Pointer(unsafe.SliceData(refs))), len(refs)}
 	set := sc.s.recallWait(key)
 	if set == nil {
@@ -114,7 +114,7 @@ func AsCompleted[R AnyRef](ctx context.Context, refs []R) iter.Seq[R] {
 			}
 			return
 		}
-		set := sc.newRaw(len(refs), func(i int) link { return refs[i].link() }, false)
+		set := sc.newRaw(len(refs), func(i int) link { return linkOf(refs[i]) }, false)
 		defer set.leave()
 		for range refs {
 			i, err := sc.nextOf(ctx, set)

@@ -46,6 +46,21 @@ func TestWaitRefusesBadInput(t *testing.T) {
 	if len(ready)+len(pending) != 0 || err != nil {
 		t.Errorf("empty: %v %v %v", ready, pending, err)
 	}
+	var none *raygo.Stream[int]
+	for _, bad := range []raygo.AnyRef{nil, raygo.Ref[int]{}, none} {
+		if _, _, err := raygo.Wait(c, []raygo.AnyRef{a, bad}, 2); err == nil {
+			t.Errorf("Wait for a ref and %#v gives no error", bad)
+		}
+		if _, err := raygo.Cancel(c, bad); err == nil {
+			t.Errorf("Cancel of %#v gives no error", bad)
+		}
+		raygo.Release(bad)
+		for r := range raygo.AsCompleted(c, []raygo.AnyRef{bad}) {
+			if r != bad {
+				t.Errorf("AsCompleted of %#v yields %#v", bad, r)
+			}
+		}
+	}
 }
 
 // behaviour 42, behaviour 44
