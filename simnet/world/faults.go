@@ -33,7 +33,7 @@ func (w *World) Crash(p *Peer, machine bool) {
 		}
 	}
 	for _, j := range w.jobs {
-		if j.owner == p && j.started {
+		if j.owner == p && j.started && (!j.detached || !p.core.HasHeir(j.ID)) {
 			j.dead()
 		}
 	}
@@ -49,6 +49,9 @@ func (w *World) Crash(p *Peer, machine bool) {
 		}
 		w.breakSession(s, "crashed", after(), after())
 		w.endKnows(s, s.side(p))
+	}
+	if w.outlives {
+		w.surely(p)
 	}
 }
 

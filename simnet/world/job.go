@@ -30,6 +30,11 @@ type Job struct {
 	started  bool
 	asked    map[uint32]int // cancels by request
 	requests uint32
+	gone     bool          // its driver has left in the middle of it
+	detached bool          // it outlives its driver and its owner
+	life     uint32        // of its owner
+	readAt   time.Duration // a detached job's values, not before that
+	reader   *reader
 }
 
 // node is what the driver knows of one of its calls.
@@ -90,10 +95,10 @@ func (j *Job) begin() {
 	if j.over {
 		return
 	}
-	j.begun = j.w.now
+	j.begun, j.life = j.w.now, p.inc
 	j.proc = p.proc()
 	p.attached[j.proc] = j
-	p.step(&sched.JobStarted{Job: j.ID, Driver: j.proc, Info: []byte(fmt.Sprint("program of job ", j.n))})
+	p.step(&sched.JobStarted{Job: j.ID, Driver: j.proc, Detached: j.detached, Info: []byte(fmt.Sprint("program of job ", j.n))})
 	for i := range j.Program.Classes {
 		p.classID(j, i)
 	}
@@ -119,7 +124,7 @@ func (j *Job) function(class int) string { return fmt.Sprintf("j%d.c%d", j.n, cl
 func (j *Job) submit(i int) {
 	t := &j.Program.Tasks[i]
 	n := &j.nodes[i]
-	if j.over || n.sent {
+	if j.over || j.gone || n.sent {
 		return
 	}
 	n.sent, n.held, n.At = true, true, j.w.now
@@ -185,7 +190,7 @@ func (j *Job) cancel(i int) {
 // letGo releases a call's ref when nothing of the driver's needs it.
 func (j *Job) letGo(i int) {
 	n := &j.nodes[i]
-	if !n.held || !n.done || j.users[i] > 0 || j.over {
+	if !n.held || !n.done || j.users[i] > 0 || j.over || j.detached {
 		return
 	}
 	n.held = false
@@ -207,7 +212,7 @@ func (j *Job) settle(i int) {
 
 // end is the driver's.
 func (j *Job) end() {
-	if len(j.asked) > 0 || j.sent {
+	if len(j.asked) > 0 || j.sent || j.gone {
 		return
 	}
 	j.sent = true
@@ -220,7 +225,7 @@ func (j *Job) end() {
 // ended is called with the core's JobDone.
 func (j *Job) ended(p *Peer) {
 	if !j.over {
-		if j.open > 0 {
+		if j.open > 0 && !j.gone {
 			j.w.Fail("job %d ended by itself on %s: %s", j.n, p.Name, j.left())
 		}
 		j.over = true

@@ -187,6 +187,7 @@ func (l *laws) sweep() {
 	l.leftovers()
 	l.spread()
 	l.memos()
+	l.outlive()
 	l.w.after(lawEvery, l.sweep)
 }
 

@@ -247,6 +247,7 @@ type Stats struct {
 	Messages map[string]int // by type
 	Bytes    map[string]int
 	Fetched  int // bytes of objects moved
+	Taken    int // jobs taken over
 	Known    int // calls settled with a result that was known
 }
 

@@ -110,7 +110,7 @@ func (p *Peer) advert() *sched.PeerUp {
 	for name, q := range r.Custom {
 		totals[name] = q
 	}
-	return &sched.PeerUp{Peer: p.Name, Tag: p.tag(), Totals: totals, Labels: p.m.Labels, Draining: p.draining}
+	return &sched.PeerUp{Peer: p.Name, Tag: p.tag(), Totals: totals, Labels: p.m.Labels, Draining: p.draining, Incarnation: p.life()}
 }
 
 func (p *Peer) answers() bool { return p.up && p.asleep == 0 }
@@ -225,6 +225,8 @@ func (p *Peer) carry(e sched.Effect) {
 		p.openJob(e)
 	case *sched.ClassKnown:
 		p.knowClass(e)
+	case *sched.JobTook:
+		p.w.took(p, e)
 	case *sched.JobDone:
 		p.discardJob(e.Job)
 	}

@@ -79,6 +79,9 @@ func Random(seed uint64, o Options) *World {
 		}
 		w.Start(owner, at, g)
 	}
+	if o.Made == Newest && d.faults == 0 && !d.lies && n > 2 {
+		d.depart(w)
+	}
 	for range d.faults {
 		d.befall(w)
 	}

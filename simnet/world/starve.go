@@ -189,7 +189,7 @@ func (l *laws) once() {
 	for _, j := range l.w.jobs {
 		for i := range j.nodes {
 			t := &j.Program.Tasks[i]
-			if j.Void || t.Child || t.Put || t.Same > 0 || j.shaky[i] || l.lies() || j.Program.Classes[t.Class].Options.NumReturns == 0 {
+			if j.Void || j.gone || t.Child || t.Put || t.Same > 0 || j.shaky[i] || l.lies() || j.Program.Classes[t.Class].Options.NumReturns == 0 {
 				continue
 			}
 			if n, want := l.begun[j.id(i)], 1+max(t.CrashFirst, t.FailFirst); n != want {

@@ -58,6 +58,7 @@ type World struct {
 	byJob map[raygo.JobID]*Job
 
 	faulty    bool // something has failed on purpose
+	outlives  bool // some job outlives its owner: peers say which of their lives it is
 	hides     bool // a peer denies having bytes that it has: they may be lost for good
 	lastFault time.Duration
 	laws      laws
