@@ -76,7 +76,7 @@ func (l *ledger) demandOf(o *raygo.Options) demand {
 		}
 		i, ok := slices.BinarySearch(l.names, name)
 		if !ok {
-			d.missing = fmt.Sprintf("resource %q %s, this peer has none", name, q)
+			d.missing = fmt.Sprintf("resource %q %s of 0", name, q)
 			continue
 		}
 		d.custom = append(d.custom, amount{i, q})

@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -88,28 +87,6 @@ func (c *Core) chooseSelector(cl *class) {
 // built reports whether there is a build of the job's program for a peer.
 func (j *job) built(p *peer) bool {
 	return len(j.builds) == 0 || p.platform == "" || slices.Contains(j.builds, p.platform)
-}
-
-// unbuilt is why peers that could run tasks of the class otherwise do not, if it
-// is for want of a build of the program.
-func (c *Core) unbuilt(cl *class) string {
-	for _, p := range c.peerOrder {
-		if s := &cl.opts.Strategy; s.Kind == raygo.StrategyAffinity && s.Peer != p.id && !s.Soft {
-			continue
-		}
-		if !p.draining && !cl.job.built(p) && c.hasFor(cl, p) {
-			return fmt.Sprintf("there is no build of the program for %s, which peer %s is; add one with: raygo run --platform %s", p.platform, p.id, p.platform)
-		}
-	}
-	return ""
-}
-
-// cannot is why nobody can run tasks of the class.
-func (c *Core) cannot(cl *class) string {
-	if why := c.unbuilt(cl); why != "" {
-		return why
-	}
-	return cl.refused
 }
 
 // suits reports whether a peer as a whole could run tasks of the class.
