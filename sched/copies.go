@@ -10,7 +10,8 @@ import (
 // Copies of objects: as many as Replicate asks for, and of what only a peer that
 // leaves has. A peer that was asked for one counts as if it had it while it is there
 // and may still be at it. Nothing is remembered of it by the next owner of the job,
-// who counts what there is and asks anew.
+// who counts what there is and asks anew. Peers that offer nothing, as a program's
+// bridge, are not asked, and those without CPUs after all others.
 
 // How long a peer that was asked may take. One that did not make it by then, or said
 // that it will not, is asked again no sooner, and after those that were never asked.
@@ -99,11 +100,14 @@ func (c *Core) spreadCopies(o *object) {
 	if n := len(c.peerOrder); n > 0 && have < a.copies {
 		at = c.rng.IntN(n)
 	}
-	for _, again := range [...]bool{false, true} {
+	// One that runs no tasks is most often there for a program that is attached to
+	// it, and leaves with that.
+	for _, turn := range [...]struct{ again, idle bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		for i := 0; i < len(c.peerOrder) && have < a.copies; i++ {
 			p := c.peerOrder[(at+i)%len(c.peerOrder)]
 			k := slices.IndexFunc(a.asked, func(k ask) bool { return k.peer == p })
-			if p.draining || slices.Contains(a.holders, p) || again != (k >= 0) || again && c.now.Before(a.asked[k].until) {
+			if p.draining || p.totals == nil || turn.idle != (p.totals[raygo.CPU] == 0) || slices.Contains(a.holders, p) ||
+				turn.again != (k >= 0) || turn.again && c.now.Before(a.asked[k].until) {
 				continue
 			}
 			c.askForCopy(o, p)

@@ -185,6 +185,26 @@ func TestCopyAtAPeerThatComes(t *testing.T) {
 	tw.copies(id, 3)
 }
 
+// Copies go to peers that run tasks first, to those without CPUs when there are no
+// others, and never to one that offers nothing.
+func TestCopiesGoWhereTheyStay(t *testing.T) {
+	for _, want := range []struct{ asked, got, front int }{{4, 4, 0}, {5, 5, 1}, {6, 5, 1}} {
+		tw := newTown(t, 4, 2)
+		a := tw.sites[0].start()
+		front := tw.add("front", 0, nil)
+		bridge := tw.add("bridge", 0, nil)
+		up := bridge.up(bridge.c.cfg)
+		up.Totals = nil
+		a.step(up)
+		id := a.keep(want.asked)
+		tw.run(2 * time.Minute)
+		tw.copies(id, want.got)
+		if bridge.store[id] || front.store[id] != (want.front == 1) {
+			t.Errorf("of %d copies one is at a peer without CPUs: %t; at one that offers nothing: %t", want.asked, front.store[id], bridge.store[id])
+		}
+	}
+}
+
 // Who takes a job over sees to the copies of what the last owner had, and had asked
 // for.
 func TestCopiesAfterATakeover(t *testing.T) {
