@@ -50,7 +50,7 @@ func newLink(m *Mesh, id peer.ID, h Hello, streams [classes]network.Stream) *lin
 	l := &link{m: m, id: id, name: id.String(), hello: h, since: time.Now(), streams: streams, gone: make(chan struct{}), done: make(chan struct{})}
 	for c := range classes {
 		_ = streams[c].SetDeadline(time.Time{})
-		l.outs[c] = &out{s: streams[c], limit: m.cfg.MaxQueue[c], total: &m.budget, bulk: l.bulk.written, fail: l.fail, wait: &l.wait}
+		l.outs[c] = &out{s: streams[c], limit: m.cfg.MaxQueue[c], total: &m.budget, bulk: l.bulk.written, fail: l.unwritable, wait: &l.wait}
 		l.ins[c] = in{tokens: float64(2 * m.cfg.MaxRate[c]), refilled: l.since}
 	}
 	l.heard.Store(l.since.UnixNano())
@@ -124,6 +124,9 @@ func (l *link) fail(err error) {
 	}
 	l.end(err.Error(), false)
 }
+
+// unwritable ends the link because it cannot be written to.
+func (l *link) unwritable(err error) { l.end(broke(err).Error(), false) }
 
 // end ends the link.
 func (l *link) end(reason string, hangup bool) {
@@ -236,8 +239,10 @@ func lost(err error) error {
 	case errors.Is(err, io.EOF):
 		return errors.New("the peer closed the link")
 	}
-	return fmt.Errorf("the link broke: %w", err)
+	return broke(err)
 }
+
+func broke(err error) error { return fmt.Errorf("the link broke: %w", err) }
 
 // trip measures the round trip.
 type trip struct {
