@@ -109,6 +109,14 @@ func (b *book) peerName(peer string) *string {
 	return name
 }
 
+// ranElsewhere adds the other peers that ran attempts of a task, or of a job if
+// that is zero.
+func (b *book) ranElsewhere(job raygo.JobID, task raygo.TaskID, peers map[string]bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.attempts.peersOf(job, task, peers)
+}
+
 // keepForReplay keeps the arguments of the last attempts.
 func (b *book) keepForReplay(e *sched.Ended) {
 	size := replaySize(e)

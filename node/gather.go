@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -89,9 +90,10 @@ type gathering struct {
 	peers []string
 	q     *ipc.Query
 
-	mu    sync.Mutex
-	asked ipc.Asked
-	err   error // why the last peer refused
+	mu     sync.Mutex // guards all below
+	asked  ipc.Asked
+	silent []string // those that were asked and did not answer
+	err    error    // why the last peer refused
 }
 
 // here answers for this peer alone. A refusal is kept: others may know more.
@@ -138,6 +140,7 @@ func each[T any](ctx context.Context, g *gathering, wait time.Duration, add func
 					g.err = f
 				}
 			default:
+				g.silent = append(g.silent, peer)
 				g.n.log.Debug("ask all peers", "peer", peer, "op", g.q.Op, "err", err)
 			}
 		})
@@ -381,10 +384,14 @@ func (g *gathering) logs(ctx context.Context, a *asker) (*ipc.LogChunk, error) {
 		wait = maxAskWait
 	}
 	known := false
+	ran := map[string]bool{}
 	var others sync.WaitGroup
 	others.Go(func() {
 		each(ctx, g, wait, func(_ string, part *ipc.LogChunk) {
 			known = true
+			for _, peer := range part.Ran {
+				ran[peer] = true
+			}
 			if len(part.Lines) > 0 {
 				a.part(ipc.Marshal(part))
 			}
@@ -405,14 +412,29 @@ func (g *gathering) logs(ctx context.Context, a *asker) (*ipc.LogChunk, error) {
 			}
 		}
 	}
+	end := &ipc.LogChunk{Lines: []string{}}
 	switch {
 	case err == nil:
-		return last.(*ipc.LogChunk), nil
-	case known:
-		return &ipc.LogChunk{Lines: []string{}}, nil
-	default:
+		end = last.(*ipc.LogChunk)
+	case !known:
 		return nil, err
 	}
+	for _, peer := range end.Ran {
+		ran[peer] = true
+	}
+	end.Ran, end.Missing = nil, g.missing(ran)
+	return end, nil
+}
+
+// missing are those of the peers that did not answer or could not be asked.
+func (g *gathering) missing(peers map[string]bool) []string {
+	var all []string
+	for _, peer := range slices.Sorted(maps.Keys(peers)) {
+		if peer != g.n.id && (!slices.Contains(g.peers, peer) || slices.Contains(g.silent, peer)) {
+			all = append(all, peer)
+		}
+	}
+	return all
 }
 
 // timeline joins the histories of all peers, each in a lane of its own.

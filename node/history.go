@@ -120,6 +120,18 @@ func (h *history) copy() []record {
 	return all
 }
 
+// peersOf adds the other peers that ran attempts of a task, or of a job if that
+// is zero.
+func (h *history) peersOf(job raygo.JobID, task raygo.TaskID, peers map[string]bool) {
+	for i := h.dropped(); i < h.ever; i++ {
+		at := i % h.limit
+		r := &h.parts[at/historyPart][at%historyPart]
+		if r.peer != nil && r.task.Job() == job && (task.IsZero() || r.task == task) {
+			peers[*r.peer] = true
+		}
+	}
+}
+
 // of are the attempts of one task, oldest first.
 func (h *history) of(task raygo.TaskID) []attempt {
 	var all []attempt

@@ -179,6 +179,21 @@ func (n *Node) output(w *worker, stderr bool, line []byte) {
 	}
 }
 
+// findJob is the job of that ID, or of its beginning, whose output is kept.
+func (l *logs) findJob(prefix string) (raygo.JobID, error) {
+	var ids []string
+	l.mu.Lock()
+	for _, f := range l.order {
+		ids = append(ids, f.job.String())
+	}
+	l.mu.Unlock()
+	id, err := one("job", prefix, ids)
+	if err != nil {
+		return raygo.JobID{}, err
+	}
+	return raygo.ParseJobID(id)
+}
+
 // boundary makes sure that what a task wrote before its result is counted as
 // its own: the rest of the pipes is read before the result is handled.
 func (p *proc) boundary() {

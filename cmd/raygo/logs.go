@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,17 +28,22 @@ func newLogs(s *shared) *cobra.Command {
 				return err
 			}
 			p := s.printer(cmd)
+			var missing []string
 			err = c.Each(cmd.Context(), ipc.Query{Op: ipc.QueryLogs, ID: id, Follow: follow}, func(body []byte) error {
 				chunk := ipc.LogChunk{Lines: []string{}}
 				if err := ipc.Unmarshal(body, &chunk); err != nil {
 					return err
 				}
+				missing = chunk.Missing
 				return p.Value(chunk, func(w io.Writer) {
 					for _, l := range chunk.Lines {
 						fmt.Fprintln(w, l)
 					}
 				})
 			})
+			if len(missing) > 0 {
+				fmt.Fprintf(cmd.ErrOrStderr(), "raygo: lines of these peers are missing; they ran some of it and do not answer: %s\n", strings.Join(missing, ", "))
+			}
 			if follow && cmd.Context().Err() != nil {
 				return nil // Ctrl-C is how following ends
 			}

@@ -19,6 +19,16 @@ func (p *Peer) Ask(t testing.TB, q *ipc.Query, body any) {
 
 // Asked is Ask that returns the refusal.
 func (p *Peer) Asked(q *ipc.Query, body any) error {
+	return p.parts(q, func(b []byte, last bool) error {
+		if !last {
+			return nil
+		}
+		return ipc.Unmarshal(b, body)
+	})
+}
+
+// parts calls part with each part of an answer.
+func (p *Peer) parts(q *ipc.Query, part func(body []byte, last bool) error) error {
 	c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: p.Ready.Socket, Net: "unix"})
 	if err != nil {
 		return err
@@ -49,6 +59,25 @@ func (p *Peer) Asked(q *ipc.Query, body any) error {
 		if a.Failure != nil {
 			return a.Failure
 		}
-		return ipc.Unmarshal(a.Body, body)
+		if err := part(a.Body, !a.More); err != nil || !a.More {
+			return err
+		}
 	}
+}
+
+// Logs are the lines that a task or a job wrote, wherever it ran, and the peers
+// whose lines are missing.
+func (p *Peer) Logs(t testing.TB, id string) (all ipc.LogChunk) {
+	t.Helper()
+	err := p.parts(&ipc.Query{Op: ipc.QueryLogs, ID: id}, func(b []byte, _ bool) error {
+		var c ipc.LogChunk
+		err := ipc.Unmarshal(b, &c)
+		all.Lines = append(all.Lines, c.Lines...)
+		all.Missing = c.Missing
+		return err
+	})
+	if err != nil {
+		t.Fatalf("logs of %s: %v", id, err)
+	}
+	return all
 }

@@ -325,6 +325,10 @@ func (p *Process) Asked(q *ipc.Query, body any) error { return p.asker().Asked(q
 // Ask puts a question to the peer as a command does and decodes the answer.
 func (p *Process) Ask(q *ipc.Query, body any) { p.c.t.Helper(); p.asker().Ask(p.c.t, q, body) }
 
+// Logs are the lines that a task or a job wrote, wherever it ran, and the peers
+// whose lines are missing.
+func (p *Process) Logs(id string) ipc.LogChunk { p.c.t.Helper(); return p.asker().Logs(p.c.t, id) }
+
 // Driver attaches the test to the peer as a driver of its own job, until the
 // test ends.
 func (p *Process) Driver(opts ...raygo.InitOption) context.Context {

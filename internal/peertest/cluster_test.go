@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,12 +206,49 @@ func TestClusterIsOneMachine(t *testing.T) {
 		if _, err := raygo.Get(ctx, ref); err != nil {
 			t.Fatal(err)
 		}
-		var chunk ipc.LogChunk
-		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryLogs, ID: ref.ID()[:40]}, &chunk)
-		if strings.Join(chunk.Lines, "") != "hello from there" {
-			t.Errorf("logs: %q", chunk.Lines)
+		if got := c.Peer(0).Logs(ref.ID()[:40]); strings.Join(got.Lines, "") != "hello from there" || len(got.Missing) > 0 {
+			t.Errorf("logs: %q, missing from %q", got.Lines, got.Missing)
 		}
 	})
+}
+
+// Executors forget a job that another peer owned when it has ended, but not what
+// its tasks wrote; and who asks is told whose lines cannot be had.
+func TestLogsOfAnEndedJob(t *testing.T) {
+	c := peertest.Cluster(t, 3)
+	ids := c.IDs()
+	ctx, session, err := raygo.Init(t.Context(), raygo.Address("unix://"+c.Peer(0).Ready.Socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range ids {
+		for j := range 2 {
+			if _, err := raygo.Get(ctx, say.Options(on(id)).Remote(ctx, fmt.Sprint("line ", i, j))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := session.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the job's workers are gone", func() bool {
+		var rows ipc.Rows[ipc.WorkerRow]
+		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryWorkers, Filters: []string{"job_id=" + session.JobID()}}, &rows)
+		return rows.Total == 0 && rows.Peers.Answered == len(ids)
+	})
+	for i := range ids {
+		got := c.Peer(i).Logs(session.JobID())
+		slices.Sort(got.Lines)
+		if want := []string{"line 0 0", "line 0 1", "line 1 0", "line 1 1", "line 2 0", "line 2 1"}; !slices.Equal(got.Lines, want) || len(got.Missing) > 0 {
+			t.Errorf("peer %d: lines %q, missing from %q", i, got.Lines, got.Missing)
+		}
+	}
+	c.Peer(2).Kill()
+	got := c.Peer(1).Logs(session.JobID())
+	slices.Sort(got.Lines)
+	if want := []string{"line 0 0", "line 0 1", "line 1 0", "line 1 1"}; !slices.Equal(got.Lines, want) || !slices.Equal(got.Missing, ids[2:]) {
+		t.Errorf("after peer 2 is dead: lines %q, missing from %q", got.Lines, got.Missing)
+	}
 }
 
 func waitFor(t *testing.T, what string, ok func() bool) {

@@ -185,9 +185,14 @@ type Explanation struct {
 	Decisions []string `cbor:"2,keyasint" json:"decisions" yaml:"decisions"`
 }
 
-// LogChunk is a piece of a task's or a job's output.
+// LogChunk is a piece of a task's or a job's output. The last one also says who
+// has more of it.
 type LogChunk struct {
 	Lines []string `cbor:"1,keyasint" json:"lines" yaml:"lines"`
+	// Ran are other peers that ran attempts of it, of one peer's answer.
+	Ran []string `cbor:"2,keyasint,omitempty" json:"-" yaml:"-"`
+	// Missing are those of them whose lines are not here: they did not answer.
+	Missing []string `cbor:"3,keyasint,omitempty" json:"missing,omitempty" yaml:"missing,omitempty"`
 }
 
 // CancelReport is the answer to QueryCancel.
