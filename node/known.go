@@ -67,6 +67,13 @@ func openKnown(path string, now time.Time) (*knownPeers, error) {
 	return k, nil
 }
 
+// has reports whether a peer is among them.
+func (k *knownPeers) has(peer string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.byID[peer] != nil
+}
+
 // addrs are those of all of them.
 func (k *knownPeers) addrs() (all []string) {
 	for _, p := range k.all() {

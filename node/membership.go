@@ -34,6 +34,17 @@ func (c *Config) InCluster() bool {
 	return member.HasJoined(filepath.Join(dir, keysDir, memberDir))
 }
 
+// Met reports whether the peer at an address, a multiaddr with /p2p/ID, is one that
+// an earlier run with this data directory met.
+func (c *Config) Met(addr string) bool {
+	info, err := peerOf(addr)
+	if err != nil {
+		return false
+	}
+	known, err := openKnown(filepath.Join(c.DataDir, knownFile), time.Now())
+	return err == nil && known.has(info.ID.String())
+}
+
 // memberDir keeps the peer's membership, among its keys.
 const memberDir = "cluster"
 

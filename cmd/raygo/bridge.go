@@ -36,7 +36,8 @@ func (p *place) bridge(ctx context.Context, addr string) (*p2p.Peer, error) {
 
 // membership is who a bridge is: the holder of a cluster's key, one that joins
 // with an invite, one that did so before, or else one of this user's peers on
-// this machine.
+// this machine. Peers of both kinds listen on loopback; those of the cluster that
+// was joined are known by their IDs since then.
 func (p *place) membership(addr string) p2p.Config {
 	if key := or(p.clusterKey, os.Getenv(clusterKeyVariable)); key != "" {
 		return p2p.Config{ClusterKeyFile: key}
@@ -46,7 +47,7 @@ func (p *place) membership(addr string) p2p.Config {
 		return p2p.Config{Join: invite}
 	}
 	before := node.Config{DataDir: dir}
-	if invite == "" && (local(addr) || !before.InCluster()) {
+	if invite == "" && (!before.InCluster() || local(addr) && !before.Met(addr)) {
 		return p2p.Config{}
 	}
 	return p2p.Config{Join: invite, DataDir: dir, Socket: filepath.Join(dir, "bridge.sock")}

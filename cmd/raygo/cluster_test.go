@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
 	"github.com/raygo/raygo/sdk/ipc"
+	"github.com/raygo/raygo/sdk/p2p"
 )
 
 // peersElsewhere are processes that this test is no part of, reached by the
@@ -64,6 +66,42 @@ func TestCommandsThroughABridge(t *testing.T) {
 	for _, p := range r.Peers {
 		if p.Driver != p.Bridge || p.Bridge && p.Tasks > 0 {
 			t.Errorf("driver, bridge and tasks: %+v", p)
+		}
+	}
+}
+
+// Peers of a cluster with a key may listen on loopback as this user's own do;
+// with which membership a bridge comes is told by whom it has met with it.
+func TestAnInviteIsNeededOnceOnLoopbackToo(t *testing.T) {
+	dir := home(t)
+	key := filepath.Join(dir, "cluster.key")
+	if code, _, errOut := try(t, "cluster", "create", key); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, errOut)
+	}
+	peer := func(cfg p2p.Config) string {
+		cfg.NumCPUs, cfg.ObjectStoreMemory, cfg.Listen = 1, 64<<20, []string{"/ip4/127.0.0.1/tcp/0"}
+		p, err := p2p.Start(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := p.Stop(); err != nil {
+				t.Errorf("stop a peer: %v", err)
+			}
+		})
+		t.Setenv("RAYGO_ADDRESS", p.Address())
+		return p.Addrs()[0]
+	}
+	ours := peer(p2p.Config{})
+	theirs := peer(p2p.Config{ClusterKeyFile: key})
+	code, invite, errOut := try(t, "cluster", "invite", "--role", "client", "--format", "json")
+	var i ipc.Invite
+	if err := json.Unmarshal([]byte(invite), &i); code != exitDone || err != nil {
+		t.Fatalf("exit code %d, %v: %s", code, err, errOut)
+	}
+	for _, args := range [][]string{{"--address", theirs, "--join", i.Text}, {"--address", theirs}, {"--address", ours}} {
+		if code, out, errOut := try(t, append(args, "status")...); code != exitDone || !strings.Contains(out, "1 of 1 peers answered") {
+			t.Errorf("%q: exit code %d: %s%s", args, code, out, errOut)
 		}
 	}
 }
