@@ -91,6 +91,10 @@ func (m *mesh) silent(answered []ipc.NodeRow) []ipc.NodeRow {
 
 // rows are those of all peers that are known, by their adverts.
 func (w *whoIsThere) rows() []ipc.NodeRow {
+	expelled := map[string]bool{}
+	for _, d := range w.m.stand.DenyList().Peers {
+		expelled[d.Peer.String()] = true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var rows []ipc.NodeRow
@@ -101,6 +105,8 @@ func (w *whoIsThere) rows() []ipc.NodeRow {
 		rows = append(rows, rowOf(o.advert))
 		r := &rows[len(rows)-1]
 		switch {
+		case expelled[id]:
+			r.State = "EXPELLED"
 		case !o.died.IsZero() && o.leaves:
 			r.State = "LEFT"
 		case !o.died.IsZero():

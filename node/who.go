@@ -206,7 +206,10 @@ func (w *whoIsThere) news(a *gossip.Advert) {
 		o = &otherPeer{}
 		w.others[a.Peer] = o
 	}
-	o.advert, o.learnt, o.died = a, now, time.Time{}
+	if !o.leaves || a.Incarnation != o.advert.Incarnation { // the last adverts of one that left come late
+		o.leaves, o.died = false, time.Time{}
+	}
+	o.advert, o.learnt = a, now
 	linked := w.linked[a.Peer] != nil
 	w.mu.Unlock()
 	w.m.known.saw(a.Peer, a.Addrs, now)
@@ -228,9 +231,12 @@ func (w *whoIsThere) judged(e *gossip.Judged) {
 		o = &otherPeer{advert: &gossip.Advert{Peer: e.Peer}, learnt: now}
 		w.others[e.Peer] = o
 	}
-	o.suspect, o.died = e.Health == gossip.Suspected, time.Time{}
-	if e.Health == gossip.Gone {
+	o.suspect = e.Health == gossip.Suspected
+	switch {
+	case e.Health == gossip.Gone:
 		o.died = now
+	case !o.leaves || w.linked[e.Peer] != nil:
+		o.died = time.Time{}
 	}
 	w.forgetDead(now)
 	w.mu.Unlock()
@@ -357,7 +363,9 @@ func (w *whoIsThere) left(id string, incarnation uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if o := w.others[id]; o != nil && o.advert.Incarnation == incarnation {
-		o.leaves = true
+		if o.leaves = true; w.linked[id] == nil { // its word went round longer than its link lasted
+			o.died = time.Now()
+		}
 	}
 }
 

@@ -135,6 +135,36 @@ func TestDrainingPeer(t *testing.T) {
 	}
 }
 
+// A peer that went of its own will is told to have left, and stays so when what
+// it said of itself comes late and when the detector has made up its mind.
+func TestPeerThatLeftIsNotUnreachable(t *testing.T) {
+	t.Parallel()
+	c := peertest.Cluster(t, clusterSize)
+	gone := c.IDs()[2]
+	ctx := c.Peer(0).Driver()
+	if _, err := raygo.Get(ctx, rest.Options(on(gone)).Remote(ctx, 200*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	c.Peer(2).Drain()
+	state := func() (s string) {
+		var nodes ipc.Rows[ipc.NodeRow]
+		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryNodes}, &nodes)
+		for _, n := range nodes.Rows {
+			if n.PeerID == gone {
+				s = n.State
+			}
+		}
+		return s
+	}
+	waitFor(t, "it is told that the peer left", func() bool { return state() == "LEFT" })
+	// The detector takes less than this to find out that there is no link.
+	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		if s := state(); s != "LEFT" {
+			t.Fatalf("a peer that left is told to be %s", s)
+		}
+	}
+}
+
 // A peer that drains waits for what its own programs have running elsewhere.
 func TestDrainingOwner(t *testing.T) {
 	t.Parallel()

@@ -51,17 +51,19 @@ func TestRevoke(t *testing.T) {
 	for end := time.Now().Add(10 * time.Second); ; {
 		var nodes ipc.Rows[ipc.NodeRow]
 		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryNodes}, &nodes)
-		alive := 0
+		alive, expelled := 0, false
 		for _, n := range nodes.Rows {
 			if n.Alive {
 				alive++
+			} else {
+				expelled = n.PeerID == joined.Ready.ID && n.State == "EXPELLED"
 			}
 		}
-		if alive == 1 {
+		if alive == 1 && expelled {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after 10s %d peers are alive", alive)
+			t.Fatalf("after 10s %d peers are alive: %+v", alive, nodes.Rows)
 		}
 	}
 }

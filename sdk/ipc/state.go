@@ -59,7 +59,7 @@ type ObjectRow struct {
 type NodeRow struct {
 	PeerID   string             `cbor:"1,keyasint" json:"peer_id" yaml:"peer_id"`
 	Alive    bool               `cbor:"2,keyasint" json:"alive" yaml:"alive"`
-	State    string             `cbor:"3,keyasint" json:"state" yaml:"state"` // ALIVE, DRAINING, DEAD
+	State    string             `cbor:"3,keyasint" json:"state" yaml:"state"` // ALIVE, DRAINING, SUSPECTED, UNREACHABLE, DEAD, LEFT, EXPELLED
 	Addrs    []string           `cbor:"4,keyasint,omitempty" json:"addrs" yaml:"addrs"`
 	Total    map[string]float64 `cbor:"5,keyasint" json:"resources_total" yaml:"resources_total"`
 	Free     map[string]float64 `cbor:"6,keyasint" json:"resources_free" yaml:"resources_free"`
