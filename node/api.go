@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Node struct {
 	store    *objects.Store
 	launcher *launch.Launcher
 	listener *net.UnixListener
+	socket   os.FileInfo // of the listener's file
 	http     string
 	book     *book
 	metrics  *metrics
@@ -194,9 +196,7 @@ func (n *Node) endAll() {
 	flush := n.endTurn()
 	n.mu.Unlock()
 	flushAll(flush)
-	if n.listener != nil {
-		_ = n.listener.Close()
-	}
+	n.unlisten()
 	for _, p := range procs {
 		if p.worker == 0 {
 			p.hangUp(raygo.Fail(raygo.CodePeerDied, "the peer stopped"))

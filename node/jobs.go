@@ -67,7 +67,7 @@ func (j *job) owner() string {
 
 // accept serves the socket.
 func (n *Node) accept(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, func() { _ = n.listener.Close() })
+	stop := context.AfterFunc(ctx, n.unlisten)
 	defer stop()
 	for {
 		c, err := n.listener.AcceptUnix()

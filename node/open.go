@@ -193,7 +193,11 @@ func (n *Node) listen() error {
 	if err != nil {
 		return fmt.Errorf("listen on socket %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	l.SetUnlinkOnClose(false) // what is at that path by then may be another's
+	if n.socket, err = os.Lstat(path); err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
 		_ = l.Close()
 		return fmt.Errorf("close socket %s to other users: %w", path, err)
 	}
@@ -222,12 +226,22 @@ func removeSocket(path string) error {
 	return os.Remove(path)
 }
 
+// unlisten closes the socket and removes its file, unless that is one which
+// another peer made after ours had been deleted.
+func (n *Node) unlisten() {
+	if n.listener == nil {
+		return
+	}
+	if st, err := os.Lstat(n.cfg.Socket); err == nil && os.SameFile(st, n.socket) {
+		_ = os.Remove(n.cfg.Socket)
+	}
+	_ = n.listener.Close()
+}
+
 // close gives back what open took.
 func (n *Node) close() {
 	n.cancel()
-	if n.listener != nil {
-		_ = n.listener.Close()
-	}
+	n.unlisten()
 	n.mesh.close()
 	if n.book != nil {
 		n.book.close()

@@ -188,6 +188,31 @@ func TestStaleSocketIsReplaced(t *testing.T) {
 	n.close()
 }
 
+func TestSocketOfAnotherIsLeft(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "peer.sock")
+	open := func(data string) *Node {
+		n, err := New(Config{DataDir: filepath.Join(dir, data), Socket: path, HTTP: "off", CPUs: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	first := open("first")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second := open("second")
+	first.close()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the socket of the second peer: %v", err)
+	}
+	second.close()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("its own socket, after it ended: %v", err)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
