@@ -240,6 +240,29 @@ func TestAsCompletedWhenThePeerDies(t *testing.T) {
 	}
 }
 
+// What is left when the peer dies is found without a look at all of it for each
+// ref: with these many that would take more than a minute.
+func TestAsCompletedOfManyWhenThePeerDies(t *testing.T) {
+	s, p := fakeSession(t)
+	refs := make([]Ref[int], 600_000)
+	for i := range refs {
+		refs[i] = Ref[int]{h: s.intern(words.NewTaskID(s.welcome.Job, 9, uint32(i)).Object(0))}
+	}
+	_ = p.conn.Close()
+	ctx, cancel := context.WithTimeout(s.context(context.Background()), 30*time.Second)
+	defer cancel()
+	i := 0
+	for r := range AsCompleted(ctx, refs) {
+		if r != refs[i] {
+			t.Fatalf("ref %d is %v, want %v", i, r, refs[i])
+		}
+		i++
+	}
+	if i != len(refs) {
+		t.Errorf("of %d refs it gives %d", len(refs), i)
+	}
+}
+
 // A refusal is said to whoever waits.
 func TestTheRefusalOfThePeer(t *testing.T) {
 	s, p := fakeSession(t)

@@ -20,6 +20,7 @@ type waitSet struct {
 	w       waiter
 	ready   indexHeap
 	removed fenwick
+	first   int // no member before it is left: nextOf's cursor
 	key     waitKey
 	inUse   bool
 	left    bool // off all lists
@@ -338,12 +339,25 @@ func (sc *scope) nextOf(ctx context.Context, set *waitSet) (int32, error) {
 		set.w.done.Store(false)
 		sc.s.mu.Unlock()
 		if err := sc.wait(ctx, ipc.BlockWait, &set.w, pollGrace); err != nil {
-			left := slices.IndexFunc(set.links, func(m waitLink) bool { return !m.gone })
-			if ctx.Err() != nil || left < 0 {
+			left, ok := set.takeFirst()
+			if ctx.Err() != nil || !ok {
 				return 0, err
 			}
-			set.links[left].gone = true
-			return int32(left), nil
+			return left, nil
 		}
 	}
+}
+
+// takeFirst takes the member of lowest index that is left, ready or not. All
+// calls together look at each member once.
+func (set *waitSet) takeFirst() (int32, bool) {
+	set.s.mu.Lock()
+	defer set.s.mu.Unlock()
+	for ; set.first < len(set.links); set.first++ {
+		if m := &set.links[set.first]; !m.gone {
+			m.gone = true
+			return int32(set.first), true
+		}
+	}
+	return 0, false
 }
