@@ -268,7 +268,7 @@ func (m *mesh) openHost() error {
 		h, err = host.New(cfg)
 	}
 	if err != nil {
-		return fmt.Errorf("listen for other peers at %s: %w", strings.Join(listen, ", "), err)
+		return fmt.Errorf("listen for other peers: %w", orChoose(err, "--listen"))
 	}
 	m.host = h
 	if usual {

@@ -125,7 +125,7 @@ func (n *Node) listenHTTP() error {
 		return fmt.Errorf("%w: HTTP address %q is not on loopback; metrics are for this machine only", ErrConfig, addr)
 	}
 	if n.metrics.listener, err = net.Listen("tcp", addr); err != nil {
-		return fmt.Errorf("listen for HTTP: %w", err)
+		return fmt.Errorf("listen for HTTP: %w", orChoose(err, "--http"))
 	}
 	n.http = n.metrics.listener.Addr().String()
 	return nil

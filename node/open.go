@@ -72,6 +72,11 @@ func (n *Node) open() (err error) {
 			n.close()
 		}
 	}()
+	if n.cfg.Simulation == nil {
+		if err = ipc.CheckSocketPath(n.cfg.Socket); err != nil {
+			return fmt.Errorf("%w: listen on socket %s: %w; choose a shorter one with --socket", ErrConfig, n.cfg.Socket, err)
+		}
+	}
 	key, err := n.identify()
 	if err != nil {
 		return err
@@ -203,6 +208,17 @@ func (n *Node) listen() error {
 	}
 	n.listener = l
 	return nil
+}
+
+// orChoose adds to why nothing can listen at an address what to do about it.
+func orChoose(err error, flag string) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("%w: stop the program that listens there, or choose another address or port with %s (port 0 is one that is free)", err, flag)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("%w: no interface of this machine has that address; choose another with %s", err, flag)
+	}
+	return err
 }
 
 // makeSocketDir makes the socket's directory. The default one lies where other
@@ -368,7 +384,7 @@ func (d *dataDir) key() (crypto.PrivKey, error) {
 	if err == nil {
 		key, err := crypto.UnmarshalPrivateKey(b)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w (move it away to get a new identity)", path, err)
+			return nil, fmt.Errorf("%s is damaged (%w); move it away, and the peer makes another: it has a new ID then, and needs a new invite if it was in a cluster", path, err)
 		}
 		return key, nil
 	}

@@ -86,6 +86,9 @@ func dialOr(ctx context.Context, socket string, stop func() error) (*ipc.Conn, f
 }
 
 func dialSocket(ctx context.Context, path string) (*ipc.Conn, error) {
+	if err := ipc.CheckSocketPath(path); err != nil {
+		return nil, err
+	}
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", path)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,6 +17,9 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"listen": listen,
+		},
 		Setup: func(env *testscript.Env) error {
 			// Nothing of this user's own peer is touched. A socket's path is
 			// short by nature, so that the directory is not the script's.
@@ -30,4 +34,18 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// listen VARIABLE: another program listens on loopback, at the port that the
+// variable then has.
+func listen(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: listen VARIABLE")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() })
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	ts.Check(err)
+	ts.Setenv(args[0], port)
 }

@@ -120,9 +120,12 @@ func New(cfg Config) (*Host, error) {
 	}
 	inner, err := libp2p.New(append(append(opts, nat...), cfg.Options...)...)
 	if err != nil {
-		return nil, fmt.Errorf("host: start libp2p listening at %v: %w", cfg.Listen, err)
+		return nil, fmt.Errorf("host: start libp2p: %w", err)
 	}
 	self.set(inner)
+	if err := listen(inner, cfg.Listen); err != nil {
+		return nil, errors.Join(err, inner.Close())
+	}
 	h := &Host{Host: inner, cfg: cfg}
 	if h.reach, err = watch(h); err != nil {
 		_ = inner.Close()
@@ -138,6 +141,32 @@ func New(cfg Config) (*Host, error) {
 		}
 	}
 	return h, nil
+}
+
+// listen makes a host listen at each of the addresses. Libp2p asked to start
+// with them would be content if one of several worked, and if none does it
+// writes that to stderr, thrice.
+func listen(h host.Host, at []string) error {
+	all, err := addrs(at)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		one := func() error { return h.Network().Listen(a) }
+		if s, ok := h.Network().(*swarm.Swarm); ok {
+			one = func() error { return s.AddListenAddr(a) } // its error is the system's
+		}
+		if err := one(); err != nil {
+			return fmt.Errorf("host: listen at %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// listenLater keeps libp2p from listening where it would without being asked.
+func listenLater(c *libp2p.Config) error {
+	c.ListenAddrs = []ma.Multiaddr{}
+	return nil
 }
 
 // check reports what is wrong with a configuration, and fills in defaults.
@@ -194,9 +223,7 @@ func (c *Config) options(self *late) ([]libp2p.Option, error) {
 		// cluster a failure says that a peer is gone.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
-	}
-	if len(c.Listen) > 0 {
-		opts = append(opts, libp2p.ListenAddrStrings(c.Listen...))
+		listenLater,
 	}
 	if c.Registerer != nil {
 		opts = append(opts, libp2p.PrometheusRegisterer(c.Registerer))

@@ -19,6 +19,18 @@ func DefaultSocket() string {
 	return filepath.Join("/tmp", "raygo-"+strconv.Itoa(os.Getuid()), "peer.sock")
 }
 
+// MaxSocketPath is the longest path, in bytes, that a socket may have.
+const MaxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// CheckSocketPath says of a path that is too long what the system calls an
+// invalid argument.
+func CheckSocketPath(path string) error {
+	if len(path) > MaxSocketPath {
+		return fmt.Errorf("the path has %d bytes, a socket's may have %d", len(path), MaxSocketPath)
+	}
+	return nil
+}
+
 // CheckSocketDir verifies that nobody but this user can have put the socket at
 // path there: its directory is a directory, is ours, and is closed to others. A
 // directory that does not exist is fs.ErrNotExist.

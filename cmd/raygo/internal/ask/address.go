@@ -76,6 +76,9 @@ func Dial(ctx context.Context, address string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := ipc.CheckSocketPath(path); err != nil {
+		return nil, fmt.Errorf("%w at unix://%s: %w", ErrNoPeer, path, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, handshakeLimit)
 	defer cancel()
 	var d net.Dialer
