@@ -63,17 +63,26 @@ func LoadAuthority(file string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the cluster key: %w", err)
 	}
+	a, err := parseAuthority(b)
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster key: %s is not a cluster key file, or damaged (%w); use a copy of the cluster's, or make a new cluster with 'raygo cluster create'", file, err)
+	}
+	return a, nil
+}
+
+// parseAuthority reads what a cluster key file has.
+func parseAuthority(b []byte) (*Authority, error) {
 	block, rest := pem.Decode(b)
 	if block == nil || block.Type != keyBlock || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("read the cluster key: %s is not a cluster key file; 'raygo cluster create' makes one", file)
+		return nil, errors.New("it is not one PEM block of a private key")
 	}
 	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, fmt.Errorf("read the cluster key %s: %w", file, err)
+		return nil, err
 	}
 	key, ok := k.(ed25519.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("read the cluster key %s: it is a %T, a cluster's key is Ed25519", file, k)
+		return nil, fmt.Errorf("it is a %T, a cluster's key is Ed25519", k)
 	}
 	return &Authority{key: key}, nil
 }

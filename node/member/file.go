@@ -32,6 +32,11 @@ func readSecret(file string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
+// damaged is the error of a file that has not what was written to it once.
+func damaged(what, file, remedy string, err error) error {
+	return fmt.Errorf("read %s: %s is damaged (%w); move it away and %s", what, file, err, remedy)
+}
+
 // createSecret writes a new file with mode 0600 and never replaces one: the
 // error is fs.ErrExist then. Nobody sees it half written.
 func createSecret(file string, b []byte) error {

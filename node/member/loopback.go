@@ -20,7 +20,7 @@ func LoopbackAuthority(dir string) (*Authority, error) {
 		return nil, fmt.Errorf("make a place for the key of this user's peers: %w", err)
 	}
 	file := filepath.Join(dir, loopbackKey)
-	a, err := LoadAuthority(file)
+	a, err := loadLoopback(file)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return a, err
 	}
@@ -28,7 +28,20 @@ func LoopbackAuthority(dir string) (*Authority, error) {
 		return nil, err
 	}
 	if err = a.Save(file); errors.Is(err, fs.ErrExist) {
-		return LoadAuthority(file) // another process was first
+		return loadLoopback(file) // another process was first
 	}
 	return a, err
+}
+
+func loadLoopback(file string) (*Authority, error) {
+	const what = "the key that this user's peers share"
+	b, err := readSecret(file, maxKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", what, err)
+	}
+	a, err := parseAuthority(b)
+	if err != nil {
+		return nil, damaged(what, file, "start all peers of this user again: the first makes another", err)
+	}
+	return a, nil
 }

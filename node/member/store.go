@@ -64,15 +64,15 @@ func (s *Store) Joined() (Joined, error) {
 		return Joined{}, fmt.Errorf("read the kept membership: %w", err)
 	}
 	var w wireJoined
-	if err := decode(b, maxJoinedFile, &w); err != nil {
-		return Joined{}, fmt.Errorf("read the kept membership %s: %w", s.path(joinedFile), err)
+	var cert Certificate
+	if err = decode(b, maxJoinedFile, &w); err == nil {
+		cert, err = ParseCertificate(w.Cert)
 	}
-	cert, err := ParseCertificate(w.Cert)
 	if err == nil {
 		err = cert.verifySignature(w.ClusterPub)
 	}
 	if err != nil {
-		return Joined{}, fmt.Errorf("read the kept membership %s: %w", s.path(joinedFile), err)
+		return Joined{}, damaged("the kept membership", s.path(joinedFile), "join the cluster with a new invite: raygo-peer --join INVITE", err)
 	}
 	return Joined{ClusterPub: w.ClusterPub, Cert: cert, Addrs: w.Addrs}, nil
 }
@@ -107,14 +107,14 @@ func (s *Store) DenyList(clusterPub []byte) (DenyList, error) {
 		return none, fmt.Errorf("read the kept deny list: %w", err)
 	}
 	d, err := ParseDenyList(b)
-	if err != nil {
-		return none, fmt.Errorf("%s: %w", s.path(deniedFile), err)
-	}
-	if d.Cluster != none.Cluster {
+	if err == nil && d.Cluster != none.Cluster {
 		return none, nil // of a cluster that the peer was in before
 	}
-	if err := d.Verify(clusterPub); err != nil {
-		return none, fmt.Errorf("%s: %w", s.path(deniedFile), err)
+	if err == nil {
+		err = d.Verify(clusterPub)
+	}
+	if err != nil {
+		return none, damaged("the kept deny list", s.path(deniedFile), "start again: members that this peer connects to send theirs, and whom none of them has, expel again with 'raygo cluster revoke'", err)
 	}
 	return d, nil
 }
@@ -160,8 +160,9 @@ func (s *Store) invites(cluster string) (map[string]invited, error) {
 		return nil, fmt.Errorf("read the kept invites: %w", err)
 	}
 	var w wireInvites
+	const remedy = "make anew the invites that nobody has used yet: raygo cluster invite"
 	if err := decode(b, maxInvitesFile, &w); err != nil {
-		return nil, fmt.Errorf("read the kept invites %s: %w", s.path(invitesFile), err)
+		return nil, damaged("the kept invites", s.path(invitesFile), remedy, err)
 	}
 	if w.Cluster != cluster {
 		return all, nil
@@ -169,7 +170,7 @@ func (s *Store) invites(cluster string) (map[string]invited, error) {
 	for _, i := range w.Invites {
 		role, err := ParseRole(i.Role)
 		if err != nil {
-			return nil, fmt.Errorf("read the kept invites %s: %w", s.path(invitesFile), err)
+			return nil, damaged("the kept invites", s.path(invitesFile), remedy, err)
 		}
 		all[string(i.Pub)] = invited{pub: string(i.Pub), role: role, expires: time.Unix(i.Expires, 0), usedBy: peer.ID(i.UsedBy)}
 	}
