@@ -31,9 +31,6 @@ func newExplain(s *shared) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if e.Decisions == nil {
-				e.Decisions = []string{}
-			}
 			return s.printer(cmd).Value(e, func(w io.Writer) {
 				show.Fields(w, e.Task, taskColumns)
 				fmt.Fprintln(w)

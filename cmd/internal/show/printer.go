@@ -4,11 +4,8 @@ package show
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-
-	"go.yaml.in/yaml/v3"
 )
 
 // The formats of output.
@@ -34,14 +31,9 @@ func (p Printer) Value(v any, table func(w io.Writer)) error {
 	var err error
 	switch p.Format {
 	case JSON:
-		b, err = json.MarshalIndent(v, "", "  ")
-		b = append(b, '\n')
+		b, err = encodeJSON(v)
 	case YAML:
-		var buf bytes.Buffer
-		e := yaml.NewEncoder(&buf)
-		e.SetIndent(2)
-		err = e.Encode(v)
-		b = buf.Bytes()
+		b, err = encodeYAML(v)
 	default:
 		var buf bytes.Buffer
 		table(&buf)

@@ -2,10 +2,14 @@ package show
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/raygo/raygo/sdk/ipc"
 )
@@ -45,6 +49,58 @@ func TestFormats(t *testing.T) {
 		}
 		if !strings.Contains(out.String(), want) || format != Table && strings.Contains(out.String(), "end_time") {
 			t.Errorf("%s:\n%s", format, &out)
+		}
+	}
+}
+
+// JSON and YAML have the same values: figures in ns and in bytes, text that
+// looks like something else; and what is empty is that in both, not null.
+func TestYAMLHasTheValuesOfJSON(t *testing.T) {
+	type answer struct {
+		ipc.Rows[ipc.NodeRow]
+		Nested map[string][]string `json:"nested"`
+		Next   *answer             `json:"next"`
+		Text   []string            `json:"text"`
+	}
+	node := ipc.NodeRow{
+		PeerID: "12e5", Total: map[string]float64{"memory": 17_700_000_000, "CPU": 0.5}, Started: time.Date(2026, 1, 1, 0, 0, 0, 5, time.UTC),
+		Links: []ipc.LinkRow{{RTT: 1234567}, {}},
+	}
+	v := answer{Rows: ipc.Rows[ipc.NodeRow]{Rows: []ipc.NodeRow{node}}, Nested: map[string][]string{"none": nil}, Text: []string{"", "true", "null", "1", "a: b", "two\nlines", "<\u0007\u007f"}}
+	print := func(format string) string {
+		var out bytes.Buffer
+		if err := (Printer{Out: &out, Format: format}).Value(v, nil); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	asJSON, asYAML := print(JSON), print(YAML)
+	var fromJSON, fromYAML any
+	if err := json.Unmarshal([]byte(asJSON), &fromJSON); err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.Unmarshal([]byte(asYAML), &fromYAML); err != nil {
+		t.Fatalf("%v:\n%s", err, asYAML)
+	}
+	again, err := json.Marshal(fromYAML)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromYAML = nil
+	if err := json.Unmarshal(again, &fromYAML); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(fromJSON, fromYAML); d != "" {
+		t.Errorf("YAML (+) has other values than JSON (-):\n%s\n%s", d, asYAML)
+	}
+	for _, want := range []string{"rtt_ns: 1234567\n", "rtt_ns: 0\n", "memory: 17700000000\n", "labels: {}\n", "addrs: []\n", "none: []\n", "next: null\n", `peer_id: "12e5"`} {
+		if !strings.Contains(asYAML, want) {
+			t.Errorf("YAML has no %q:\n%s", want, asYAML)
+		}
+	}
+	for _, want := range []string{`"labels": {}`, `"addrs": []`, `"resources_free": {}`, `"none": []`} {
+		if !strings.Contains(asJSON, want) {
+			t.Errorf("JSON has no %s:\n%s", want, asJSON)
 		}
 	}
 }

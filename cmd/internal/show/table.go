@@ -21,9 +21,6 @@ type Column[R any] struct {
 
 // List prints rows as a table with what is said about them underneath.
 func List[R any](p Printer, what string, rows ipc.Rows[R], columns []Column[R], detail bool) error {
-	if rows.Rows == nil {
-		rows.Rows = []R{}
-	}
 	return p.Value(rows, func(w io.Writer) {
 		Rows(w, rows.Rows, columns, detail)
 		fmt.Fprintln(w, Footer(what, len(rows.Rows), rows.Total, rows.Truncated, rows.Peers))
