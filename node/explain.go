@@ -78,7 +78,7 @@ func (n *Node) decisionText(d *sched.Decision) []string {
 		}
 		return "peer " + peer // who asks may be at another one
 	}
-	text := fmt.Sprintf("%d peer(s) were asked for room; %s was chosen", d.Asked, name(d.Winner))
+	text := fmt.Sprintf("%d other peer(s) were asked for room; %s was chosen", d.Asked, name(d.Winner))
 	if d.Took > 0 {
 		text += fmt.Sprintf(" and took %s", d.Took.Round(time.Microsecond))
 	}

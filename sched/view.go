@@ -114,9 +114,9 @@ func (c *Core) whyPending(t *task) string {
 	}
 	switch ok, short := c.led.fits(&cl.demand); {
 	case c.shared(cl) && cl.asking != nil:
-		return fmt.Sprintf("%d peer(s) were asked for room and have not all answered", cl.asking.asked)
+		return fmt.Sprintf("%d other peer(s) were asked for room and have not all answered", cl.asking.asked)
 	case c.shared(cl):
-		return fmt.Sprintf("none of the %d peer(s) that could run it has room; what falls free is offered", len(c.feasible(cl)))
+		return c.whoHasNoRoom(cl)
 	case cl.refused != "":
 		return "infeasible: " + c.cannot(cl)
 	case !ok:
@@ -126,6 +126,17 @@ func (c *Core) whyPending(t *task) string {
 	default:
 		return fmt.Sprintf("%d task(s) of this class wait and others come first", cl.queue.n)
 	}
+}
+
+// whoHasNoRoom counts the peers that could run a shared class's tasks, this one,
+// which owns them, among them.
+func (c *Core) whoHasNoRoom(cl *class) string {
+	others := len(c.feasible(cl))
+	all, who := others, "its owner is not one of them"
+	if c.atHome(cl) {
+		all, who = others+1, fmt.Sprintf("its owner and %d other(s)", others)
+	}
+	return fmt.Sprintf("none of the %d peer(s) that could run it has room (%s); what falls free is offered", all, who)
 }
 
 // Shape is what a task asks for, for people.

@@ -3,10 +3,12 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
+	raygo "github.com/raygo/raygo/sdk"
 	"github.com/raygo/raygo/sdk/ipc"
 	"github.com/raygo/raygo/sdk/p2p"
 )
@@ -68,6 +70,50 @@ func TestCommandsThroughABridge(t *testing.T) {
 			t.Errorf("driver, bridge and tasks: %+v", p)
 		}
 	}
+}
+
+// In a cluster of three all three could run a task that waits: the owner counts,
+// unless it could not run it.
+func TestExplainCountsTheOwnerAmongThePeers(t *testing.T) {
+	f := peersElsewhere(t, 2)
+	p, err := p2p.Start(t.Context(), p2p.Config{NumCPUs: 1, ObjectStoreMemory: 64 << 20, Bootstrap: f.Peers()[0].Addrs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("stop the peer: %v", err)
+		}
+	})
+	t.Setenv("RAYGO_ADDRESS", p.Address())
+	s := attachTo(t, p)
+	s.until("all peers", func() bool { return strings.Contains(s.command("status"), "3 alive (3 of 3 peers answered)") })
+	var refs []raygo.Ref[int]
+	for range 5 {
+		refs = append(refs, holdTask.Remote(s.ctx, s.gate))
+	}
+	s.untilStates("raygo.hold", map[string]int{"RUNNING": 3, "PENDING_NODE_ASSIGNMENT": 2})
+	s.untilExplained(refs, "none of the 3 peer(s) that could run it has room (its owner and 2 other(s))")
+	away := holdTask.Options(raygo.Resource("elsewhere", 1))
+	if _, err := f.Add(t.Context(), "elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	refs = refs[:0]
+	for range 2 {
+		refs = append(refs, away.Remote(s.ctx, s.gate))
+	}
+	s.untilExplained(refs, "none of the 1 peer(s) that could run it has room (its owner is not one of them)")
+	s.open()
+}
+
+// untilExplained waits until one of the tasks is explained so.
+func (s *seen) untilExplained(refs []raygo.Ref[int], want string) {
+	s.t.Helper()
+	s.until("an explanation: "+want, func() bool {
+		return slices.ContainsFunc(refs, func(r raygo.Ref[int]) bool {
+			return strings.Contains(s.command("explain", taskOf(r), "--format", "json"), want)
+		})
+	})
 }
 
 // Peers of a cluster with a key may listen on loopback as this user's own do;

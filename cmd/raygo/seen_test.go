@@ -13,6 +13,7 @@ import (
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	raygo "github.com/raygo/raygo/sdk"
 	"github.com/raygo/raygo/sdk/ipc"
+	"github.com/raygo/raygo/sdk/p2p"
 )
 
 // pause is a moment between two looks at something that will come.
@@ -35,7 +36,12 @@ type seen struct {
 
 func look(t *testing.T) *seen {
 	t.Helper()
-	p := servingPeer(t)
+	return attachTo(t, servingPeer(t))
+}
+
+// attachTo is look at a peer that is there already.
+func attachTo(t *testing.T, p *p2p.Peer) *seen {
+	t.Helper()
 	ctx, s, err := raygo.Init(t.Context(), raygo.Address(p.Address()), raygo.LogToDriver(false))
 	if err != nil {
 		t.Fatal(err)
