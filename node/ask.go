@@ -58,6 +58,9 @@ func (n *Node) cancelFor(ctx context.Context, q *ipc.Query) (*ipc.CancelReport, 
 		}
 		return true
 	})
+	if j := n.jobs[job]; j != nil {
+		j.endsAs(ipc.JobStopped, "it was cancelled")
+	}
 	n.mu.Unlock()
 	n.do(&sched.JobEnded{Job: job, Reason: "it was cancelled"})
 	return report, nil

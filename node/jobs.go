@@ -48,6 +48,7 @@ type job struct {
 	interned  map[string]sched.ClassID
 	known     []sched.ClassID // classes that other peers defined
 	ended     bool
+	end       *ipc.Goodbye           // how it ends, once that is known
 	platforms []string               // of the builds that there are
 	binaries  map[string]string      // paths of builds for other platforms
 	kept      chan struct{}          // closed when cid is known, or known not to be had
@@ -111,6 +112,7 @@ func (n *Node) serve(c *ipc.Conn) {
 		return
 	}
 	p.serve()
+	n.driverEnded(p)
 	n.do(&sched.ProcGone{Proc: p.id})
 	n.mu.Lock()
 	if p.job != nil {
@@ -309,7 +311,8 @@ func (n *Node) jobDone(e *sched.JobDone) {
 	}
 	if j.owner() == "" {
 		row := n.jobRow(j, &sched.JobView{ID: id, Finished: e.Finished, Failed: e.Failed})
-		row.State, row.Ended = "FINISHED", time.Now()
+		end := n.howEnded(j)
+		row.State, row.Reason, row.Ended = end.State, end.Reason, time.Now()
 		n.book.jobEnded(row)
 	}
 	j.ended = true

@@ -40,6 +40,8 @@ type proc struct {
 	asking atomic.Int32 // questions under way
 	hungUp atomic.Bool  // the connection has ended
 
+	goodbye *ipc.Goodbye // what it said last, or nil; its reader's
+
 	// The loop guards the rest.
 	dirty   bool
 	sent    map[sched.ClassID]bool
@@ -193,6 +195,8 @@ func (p *proc) decode(t ipc.Type, b []byte) (sched.Event, error) {
 		return nil, p.defineClass(b)
 	case ipc.TypeNote:
 		return nil, p.note(b)
+	case ipc.TypeGoodbye:
+		return nil, p.farewell(b)
 	case ipc.TypeQuery:
 		return nil, p.query(b)
 	case ipc.TypeHello:

@@ -256,11 +256,11 @@ func (n *Node) jobRows(q *ipc.Query) (*ipc.Rows[ipc.JobRow], error) {
 
 func (n *Node) jobRow(j *job, v *sched.JobView) ipc.JobRow {
 	r := ipc.JobRow{
-		JobID: j.id.String(), Name: j.name, State: "RUNNING", Program: j.binary, PID: j.pid, Started: j.started, PeerID: n.id,
-		Tasks: v.Pending, Finished: v.Finished, Failed: v.Failed, Guardians: v.Heirs,
+		JobID: j.id.String(), Name: j.name, State: ipc.JobRunning, Program: j.binary, PID: j.pid, Started: j.started, PeerID: n.id,
+		Tasks: v.Pending + v.Finished + v.Failed, Finished: v.Finished, Failed: v.Failed, Guardians: v.Heirs,
 	}
 	if j.detached {
-		r.State = "DETACHED"
+		r.State = ipc.JobDetached
 	}
 	if id := j.cid.Load(); id != nil {
 		r.CID = *id

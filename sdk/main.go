@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -62,7 +63,7 @@ func runDriver(ctx context.Context, driver func(ctx context.Context) error, opts
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = errors.Join(err, s.end(goodbye(ctx, err))) }()
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("the driver ended its goroutine (runtime.Goexit) without returning")
@@ -80,6 +81,22 @@ func runDriver(ctx context.Context, driver func(ctx context.Context) error, opts
 	case <-time.After(driverLimit):
 		return fmt.Errorf("the driver did not end within %s of the signal", driverLimit)
 	}
+}
+
+// goodbye says how a driver ended: by a signal, which cancelled ctx, with an
+// error, or well.
+func goodbye(ctx context.Context, err error) *ipc.Goodbye {
+	switch {
+	case ctx.Err() != nil:
+		return &ipc.Goodbye{State: ipc.JobStopped, Reason: "the driver was interrupted by a signal"}
+	case err != nil:
+		reason := err.Error()
+		if len(reason) > ipc.MaxReason {
+			reason = strings.ToValidUTF8(reason[:ipc.MaxReason], "")
+		}
+		return &ipc.Goodbye{State: ipc.JobFailed, Reason: reason}
+	}
+	return &ipc.Goodbye{State: ipc.JobFinished}
 }
 
 // Init is Main for programs that keep their own main function, and for tests: it

@@ -143,12 +143,16 @@ func (c *config) hello(role ipc.Role) (*ipc.Hello, error) {
 
 // Close ends the session, and with it the job unless it is detached. What was
 // read from it without a copy must not be used any more.
-func (s *Session) Close() error {
+func (s *Session) Close() error { return s.end(&ipc.Goodbye{State: ipc.JobFinished}) }
+
+// end is Close, and says how the job ended.
+func (s *Session) end(g *ipc.Goodbye) error {
 	var err error
 	s.closeOnce.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		s.sendReleases()
+		_, _ = s.out.append(ipc.AppendBody(nil, ipc.TypeGoodbye, g)) // a peer that is gone knows better
 		_ = s.out.flush()
 		_ = s.conn.Drain(ctx)
 		s.fail(ErrSessionClosed)

@@ -91,6 +91,7 @@ var (
 		{Head: "finished", Cell: func(r ipc.JobRow) string { return show.Count(r.Finished) }},
 		{Head: "failed", Cell: func(r ipc.JobRow) string { return show.Count(r.Failed) }},
 		{Head: "took", Cell: func(r ipc.JobRow) string { return show.Took(r.Started, r.Ended) }},
+		{Head: "reason", Detail: true, Cell: func(r ipc.JobRow) string { return r.Reason }},
 		{Head: "start_time", Detail: true, Cell: func(r ipc.JobRow) string { return show.Time(r.Started) }},
 		{Head: "end_time", Detail: true, Cell: func(r ipc.JobRow) string { return show.Time(r.Ended) }},
 		{Head: "program_cid", Detail: true, Cell: func(r ipc.JobRow) string { return r.CID }},

@@ -73,6 +73,16 @@ type Note struct {
 	Total   int64        `cbor:"7,keyasint,omitempty"`
 }
 
+// Goodbye is the last that a driver says: how its job ended. The job of one whose
+// connection ends without it was not ended by its program.
+type Goodbye struct {
+	State  string `cbor:"1,keyasint"` // JobFinished, JobFailed or JobStopped
+	Reason string `cbor:"2,keyasint,omitempty"`
+}
+
+// MaxReason bounds a Goodbye's reason, in bytes.
+const MaxReason = 1 << 10
+
 // Log carries lines of tasks' output to the driver.
 type Log struct {
 	Function string   `cbor:"1,keyasint,omitempty"`

@@ -73,6 +73,9 @@
 // answers with Returned. Every Execute has an award number; a Result, Yield or
 // Returned with another award than the current one is ignored.
 //
+// A driver that ends its session says so last: Goodbye, with how its job ended. A
+// connection that ends without it was lost: the process was killed or crashed.
+//
 // # Counting refs
 //
 // A process holds each object that it submitted or put until it sends Release.

@@ -64,6 +64,7 @@ const (
 	TypeAbandon     Type = 35 // P→ IDs: allocated, will never be sealed
 	TypeStarted     Type = 36 // P→ Mark: a task sent ahead begins now
 	TypeReplicate   Type = 37 // P→ Replicate: hold copies of this object on other peers
+	TypeGoodbye     Type = 38 // P→ CBOR Goodbye: the driver ends its session
 )
 
 // ErrFrame is wrapped by every error about bytes that are not the protocol.

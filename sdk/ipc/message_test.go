@@ -48,6 +48,7 @@ func samples() map[string][]byte {
 		"stream_taken": AppendStreamMark(nil, TypeStreamTaken, task, 5),
 		"stream_state": AppendStreamState(nil, &StreamState{Task: task, Produced: 5, Ended: true, Failure: failure}),
 		"hello":        AppendHello(nil, &Hello{Role: RoleDriver, Program: "p", Functions: map[string]string{"main.f": "s"}}),
+		"goodbye":      AppendBody(nil, TypeGoodbye, &Goodbye{State: JobFailed, Reason: "no"}),
 		"class":        AppendNumbered(nil, TypeClass, 7, &Class{Function: "main.f", Options: raygo.DefaultOptions()}),
 	}
 }

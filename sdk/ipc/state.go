@@ -128,21 +128,32 @@ type WorkerRow struct {
 	RSS      int64     `cbor:"12,keyasint" json:"rss" yaml:"rss"`
 }
 
+// The states of a job. The last three are those of one that is over: its driver
+// ended well; it failed, or was lost; somebody ended it.
+const (
+	JobRunning  = "RUNNING"
+	JobDetached = "DETACHED"
+	JobFinished = "FINISHED"
+	JobFailed   = "FAILED"
+	JobStopped  = "STOPPED"
+)
+
 // JobRow is one job.
 type JobRow struct {
 	JobID     string    `cbor:"1,keyasint" json:"job_id" yaml:"job_id"`
 	Name      string    `cbor:"2,keyasint" json:"name" yaml:"name"`
-	State     string    `cbor:"3,keyasint" json:"state" yaml:"state"` // RUNNING, DETACHED, FINISHED
+	State     string    `cbor:"3,keyasint" json:"state" yaml:"state"` // one of the Job constants
 	Program   string    `cbor:"4,keyasint" json:"program" yaml:"program"`
 	CID       string    `cbor:"5,keyasint,omitempty" json:"program_cid" yaml:"program_cid"`
 	PID       int       `cbor:"6,keyasint" json:"driver_pid" yaml:"driver_pid"`
 	Started   time.Time `cbor:"7,keyasint" json:"start_time" yaml:"start_time"`
 	Ended     time.Time `cbor:"8,keyasint,omitempty" json:"end_time,omitzero" yaml:"end_time,omitempty"`
-	Tasks     int       `cbor:"9,keyasint" json:"tasks" yaml:"tasks"`        // unfinished
+	Tasks     int       `cbor:"9,keyasint" json:"tasks" yaml:"tasks"`        // all that it has had
 	Finished  int       `cbor:"10,keyasint" json:"finished" yaml:"finished"` // ended with a value
 	Failed    int       `cbor:"11,keyasint" json:"failed" yaml:"failed"`
 	PeerID    string    `cbor:"12,keyasint" json:"peer_id" yaml:"peer_id"`                                   // the owner
 	Guardians []string  `cbor:"13,keyasint,omitempty" json:"guardians,omitempty" yaml:"guardians,omitempty"` // with copies of its records: they go on with it if the owner dies
+	Reason    string    `cbor:"14,keyasint,omitempty" json:"reason,omitempty" yaml:"reason,omitempty"`       // why it failed or was stopped
 }
 
 // ClusterStatus is the answer to QueryStatus.
