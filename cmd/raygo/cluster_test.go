@@ -102,6 +102,7 @@ func TestExplainCountsTheOwnerAmongThePeers(t *testing.T) {
 	for range 2 {
 		refs = append(refs, away.Remote(s.ctx, s.gate))
 	}
+	s.untilStates("raygo.hold", map[string]int{"RUNNING": 4, "PENDING_NODE_ASSIGNMENT": 3})
 	s.untilExplained(refs, "none of the 1 peer(s) that could run it has room (its owner is not one of them)")
 	s.open()
 }
