@@ -30,8 +30,8 @@ func newCluster(s *shared) *cobra.Command {
 
 // created is what cluster create prints.
 type created struct {
-	File    string `json:"file" yaml:"file"`
-	Cluster string `json:"cluster_id" yaml:"cluster_id"`
+	File    string `json:"file"`
+	Cluster string `json:"cluster_id"`
 }
 
 func newClusterCreate(s *shared) *cobra.Command {

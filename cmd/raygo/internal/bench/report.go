@@ -15,28 +15,28 @@ import (
 
 // Report is what a run measured.
 type Report struct {
-	Time   time.Time `json:"time" yaml:"time"`
-	Go     string    `json:"go" yaml:"go"`
-	CPUs   int       `json:"cpus" yaml:"cpus"`
-	Kernel string    `json:"kernel" yaml:"kernel"`
-	Quick  bool      `json:"quick,omitempty" yaml:"quick,omitempty"`
-	Rows   []Row     `json:"rows" yaml:"rows"`
+	Time   time.Time `json:"time"`
+	Go     string    `json:"go"`
+	CPUs   int       `json:"cpus"`
+	Kernel string    `json:"kernel"`
+	Quick  bool      `json:"quick,omitempty"`
+	Rows   []Row     `json:"rows"`
 }
 
 // Row is one workload's result.
 type Row struct {
-	Name           string   `json:"name" yaml:"name"`
-	What           string   `json:"what" yaml:"what"`
-	Unit           string   `json:"unit" yaml:"unit"`
-	HigherIsBetter bool     `json:"higher_is_better" yaml:"higher_is_better"`
-	Value          *Figures `json:"value" yaml:"value"`
-	Floor          string   `json:"floor,omitempty" yaml:"floor,omitempty"`
-	FloorValue     *Figures `json:"floor_value,omitempty" yaml:"floor_value,omitempty"`
-	Ratio          *Figures `json:"ratio,omitempty" yaml:"ratio,omitempty"`
+	Name           string   `json:"name"`
+	What           string   `json:"what"`
+	Unit           string   `json:"unit"`
+	HigherIsBetter bool     `json:"higher_is_better"`
+	Value          *Figures `json:"value"`
+	Floor          string   `json:"floor,omitempty"`
+	FloorValue     *Figures `json:"floor_value,omitempty"`
+	Ratio          *Figures `json:"ratio,omitempty"`
 	// CPU is what driver, peer and workers used together, in µs an operation.
-	CPU    *Figures `json:"cpu_us,omitempty" yaml:"cpu_us,omitempty"`
-	Target string   `json:"target,omitempty" yaml:"target,omitempty"`
-	OK     bool     `json:"ok" yaml:"ok"`
+	CPU    *Figures `json:"cpu_us,omitempty"`
+	Target string   `json:"target,omitempty"`
+	OK     bool     `json:"ok"`
 }
 
 // Print writes the report as a table.

@@ -7,10 +7,10 @@ import (
 
 // Figures are samples of one quantity, and what they say.
 type Figures struct {
-	Median  float64   `json:"median" yaml:"median"`
-	P10     float64   `json:"p10" yaml:"p10"`
-	P90     float64   `json:"p90" yaml:"p90"`
-	Samples []float64 `json:"samples" yaml:"samples"`
+	Median  float64   `json:"median"`
+	P10     float64   `json:"p10"`
+	P90     float64   `json:"p90"`
+	Samples []float64 `json:"samples"`
 }
 
 func figuresOf(samples []float64) *Figures {

@@ -27,36 +27,36 @@ type Options struct {
 
 // Result is what the demo found.
 type Result struct {
-	Folder   string         `json:"folder" yaml:"folder"`
-	Golang   bool           `json:"go" yaml:"go"`
-	Totals   Totals         `json:"totals" yaml:"totals"`
-	Distinct int64          `json:"identifiers" yaml:"identifiers"`
-	Top      []Entry        `json:"top" yaml:"top"`
-	Word     Entry          `json:"check" yaml:"check"` // how often the top word is anywhere in the text
-	Where    map[string]int `json:"where" yaml:"where"`
-	Tasks    int            `json:"tasks" yaml:"tasks"`
-	Objects  int            `json:"objects_put" yaml:"objects_put"`
-	Put      int64          `json:"bytes_put" yaml:"bytes_put"`
-	Seconds  float64        `json:"seconds" yaml:"seconds"`
-	Job      string         `json:"job_id" yaml:"job_id"`
-	Peer     string         `json:"peer_id" yaml:"peer_id"` // the driver's
-	Peers    []Share        `json:"peers" yaml:"peers"`
+	Folder   string         `json:"folder"`
+	Golang   bool           `json:"go"`
+	Totals   Totals         `json:"totals"`
+	Distinct int64          `json:"identifiers"`
+	Top      []Entry        `json:"top"`
+	Word     Entry          `json:"check"` // how often the top word is anywhere in the text
+	Where    map[string]int `json:"where"`
+	Tasks    int            `json:"tasks"`
+	Objects  int            `json:"objects_put"`
+	Put      int64          `json:"bytes_put"`
+	Seconds  float64        `json:"seconds"`
+	Job      string         `json:"job_id"`
+	Peer     string         `json:"peer_id"` // the driver's
+	Peers    []Share        `json:"peers"`
 }
 
 // Share is what one peer did.
 type Share struct {
-	Peer    string    `json:"peer_id" yaml:"peer_id"`
-	Driver  bool      `json:"driver" yaml:"driver"` // the driver is attached to it
-	Bridge  bool      `json:"bridge" yaml:"bridge"` // it offers nothing and ends with the command
-	Tasks   int       `json:"tasks" yaml:"tasks"`
-	PIDs    []int     `json:"worker_pids" yaml:"worker_pids"`
-	Fetched []Fetched `json:"fetched" yaml:"fetched"`
+	Peer    string    `json:"peer_id"`
+	Driver  bool      `json:"driver"` // the driver is attached to it
+	Bridge  bool      `json:"bridge"` // it offers nothing and ends with the command
+	Tasks   int       `json:"tasks"`
+	PIDs    []int     `json:"worker_pids"`
+	Fetched []Fetched `json:"fetched"`
 }
 
 // Fetched is what a peer got from another, over the network.
 type Fetched struct {
-	From  string `json:"from" yaml:"from"`
-	Bytes int64  `json:"bytes" yaml:"bytes"`
+	From  string `json:"from"`
+	Bytes int64  `json:"bytes"`
 }
 
 // SortPeers puts the peers in order, the driver's first.

@@ -21,11 +21,11 @@ type Index struct {
 
 // Totals are what can be added up.
 type Totals struct {
-	Files       int64 `json:"files" yaml:"files"`
-	Lines       int64 `json:"lines" yaml:"lines"`
-	Bytes       int64 `json:"bytes" yaml:"bytes"`
-	Occurrences int64 `json:"occurrences" yaml:"occurrences"`
-	Moved       int64 `json:"index_bytes" yaml:"index_bytes"` // bytes of all partial indexes
+	Files       int64 `json:"files"`
+	Lines       int64 `json:"lines"`
+	Bytes       int64 `json:"bytes"`
+	Occurrences int64 `json:"occurrences"`
+	Moved       int64 `json:"index_bytes"` // bytes of all partial indexes
 }
 
 func (t *Totals) add(u Totals) {

@@ -7,8 +7,8 @@ import (
 
 // Entry is one line of the result.
 type Entry struct {
-	Word  string `json:"identifier" yaml:"identifier"`
-	Count int64  `json:"count" yaml:"count"`
+	Word  string `json:"identifier"`
+	Count int64  `json:"count"`
 }
 
 // mostFrequent is the n most frequent words of an index, and how many words it
