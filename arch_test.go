@@ -33,7 +33,7 @@ var allowed = map[string]struct {
 	"gossip":        {own: []string{"."}, other: []string{"github.com/fxamacker/cbor/v2"}},
 	"gossip/topic":  {own: []string{"gossip"}, other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-pubsub", "github.com/prometheus/client_golang"}},
 	"dht":           {own: []string{"."}, other: []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-kad-dht", "github.com/libp2p/go-libp2p-record", "google.golang.org/protobuf", "github.com/ipfs/go-cid", "github.com/ipfs/go-datastore", "github.com/fxamacker/cbor/v2", "github.com/prometheus/client_golang"}},
-	"sdk/ipc":       {own: []string{"."}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
+	"sdk/ipc":       {own: []string{".", "internal/nowait"}, other: []string{"golang.org/x/sys", "github.com/fxamacker/cbor/v2"}},
 
 	// What programs import. Every byte here is in every worker: no libp2p, no
 	// flags, no tables.
@@ -48,28 +48,31 @@ var allowed = map[string]struct {
 	},
 	"node/host":    {other: []string{"github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
 	"node/link":    {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/prometheus/client_golang"}},
-	"node/member":  {other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/multiformats/go-multiaddr-dns", "github.com/multiformats/go-multistream", "github.com/prometheus/client_golang", "github.com/quic-go/quic-go"}},
+	"node/member":  {own: []string{"internal/nowait"}, other: []string{"github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p", "github.com/multiformats/go-multiaddr", "github.com/multiformats/go-multiaddr-dns", "github.com/multiformats/go-multistream", "github.com/prometheus/client_golang", "github.com/quic-go/quic-go"}},
 	"node/wire":    {own: []string{".", "sched"}, other: []string{"github.com/fxamacker/cbor/v2"}},
 	"node/launch":  {own: []string{"."}, other: []string{"golang.org/x/sys"}},
+	"node/procs":   {},
 	"node/machine": {own: []string{".", "node/launch"}, other: []string{"golang.org/x/sys"}},
 
 	// Flags and text.
 	"cmd/raygo": {
-		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node", "sdk", "sdk/ipc", "sdk/lint", "sdk/p2p"},
+		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node", "node/procs", "sdk", "sdk/ipc", "sdk/lint", "sdk/p2p"},
 		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/sys", "golang.org/x/term", "golang.org/x/tools"},
 	},
 	"cmd/raygo/internal/...": {
-		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "sdk", "sdk/ipc", "sdk/p2p"},
+		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node/procs", "sdk", "sdk/ipc", "sdk/p2p"},
 		other: []string{"github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p"},
 	},
 	"cmd/raygo-peer": {
-		own:   []string{".", "cmd/internal/...", "node", "node/machine", "sdk/ipc"},
+		own:   []string{".", "cmd/internal/...", "node", "node/machine", "node/procs", "sdk/ipc"},
 		other: []string{"github.com/spf13/cobra", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/sys", "github.com/dustin/go-humanize"},
 	},
 	"cmd/internal/...": {
 		own:   []string{".", "sdk/ipc"},
 		other: []string{"github.com/spf13/cobra", "github.com/dustin/go-humanize", "github.com/jedib0t/go-pretty/v6", "go.yaml.in/yaml/v3"},
 	},
+
+	"internal/nowait": {},
 
 	// Tests and what helps them.
 	"internal/peertest": {own: []string{".", "node", "sdk", "sdk/ipc"}},

@@ -51,8 +51,12 @@ func CIDOf(r io.ReaderAt, size int64) (cid.Cid, error) {
 
 // ManifestOf hashes the blocks of the first size bytes of r, on all cores.
 func ManifestOf(r io.ReaderAt, size int64) (Manifest, error) {
-	return manifestOf(r, size, runtime.GOMAXPROCS(0))
+	return manifestOf(r, size, hashers)
 }
+
+// hashers is how many goroutines hash at a time. A process that has little to do
+// may run on fewer CPUs for a while (package node/procs), so that it is asked once.
+var hashers = runtime.GOMAXPROCS(0)
 
 func manifestOf(r io.ReaderAt, size int64, workers int) (Manifest, error) {
 	if size < 0 || uint64(size) > MaxBlocks*BlockSize {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/raygo/raygo/node"
+	"github.com/raygo/raygo/node/procs"
 )
 
 // serve runs a peer until it is told to stop and everything it started has
@@ -34,11 +35,12 @@ func serve(ctx context.Context, cfg node.Config, in io.Reader, out io.Writer) er
 		// off, and nothing else waits for it.
 		go endWithInput(in, stop)
 	}
-	var watcher sync.WaitGroup
-	watcher.Go(func() { stopOnSignal(ctx, n, signals, stop, cfg.Logger) })
+	var beside sync.WaitGroup
+	beside.Go(func() { stopOnSignal(ctx, n, signals, stop, cfg.Logger) })
+	beside.Go(func() { procs.Adapt(ctx) })
 	err = n.Run(ctx, func(r node.Ready) { announce(out, r, cfg.Logger, stop) })
 	stop()
-	watcher.Wait()
+	beside.Wait()
 	return err
 }
 

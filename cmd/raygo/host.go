@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/ask"
 	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
+	"github.com/raygo/raygo/node/procs"
 	"github.com/raygo/raygo/sdk/p2p"
 )
 
@@ -16,6 +18,7 @@ import (
 type hosted struct {
 	address string
 	own     *p2p.Peer    // nil when another serves
+	adapt   func()       // ends what governs this process for it
 	fleet   *fleet.Fleet // several of our own, in its place
 }
 
@@ -30,7 +33,15 @@ func hostPeer(ctx context.Context, at *place, notes io.Writer) (*hosted, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &hosted{address: p.Address(), own: p}, nil
+	return ownPeer(p), nil
+}
+
+// ownPeer is a peer of this process, which does little else from now on.
+func ownPeer(p *p2p.Peer) *hosted {
+	ctx, stop := context.WithCancel(context.Background())
+	var adapting sync.WaitGroup
+	adapting.Go(func() { procs.Adapt(ctx) })
+	return &hosted{address: p.Address(), own: p, adapt: func() { stop(); adapting.Wait() }}
 }
 
 // servingPeers finds a peer at an address, as ask.Socket reads it, through a bridge
@@ -42,7 +53,7 @@ func servingPeers(ctx context.Context, at *place, notes io.Writer) (*hosted, err
 		if err != nil {
 			return nil, err
 		}
-		return &hosted{address: b.Address(), own: b}, nil
+		return ownPeer(b), nil
 	}
 	_, explicit, err := ask.Socket(at.address)
 	if err != nil && explicit {
@@ -70,6 +81,7 @@ func (h *hosted) stop() error {
 	if h.own == nil {
 		return nil
 	}
+	h.adapt()
 	if err := h.own.Stop(); err != nil {
 		return fmt.Errorf("stop the private peer: %w", err)
 	}

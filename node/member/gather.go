@@ -14,7 +14,7 @@ const (
 // call and mostly a wake-up of the other end for every 16 KiB; while held the
 // records wait for each other and go out as one write.
 type gather struct {
-	net.Conn
+	net.Conn // of package nowait, if it is a socket
 
 	mu   sync.Mutex
 	held bool

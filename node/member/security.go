@@ -14,6 +14,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
+
+	"github.com/raygo/raygo/internal/nowait"
 )
 
 // Protocol is the security protocol of members on TCP: TLS 1.3 as libp2p has
@@ -66,7 +68,7 @@ func (s *security) SecureInbound(ctx context.Context, insecure net.Conn, p peer.
 		}
 		return conf, nil
 	}
-	out := &gather{Conn: insecure}
+	out := &gather{Conn: nowait.New(insecure)}
 	return s.handshake(ctx, out, tls.Server(out, conf), v)
 }
 
@@ -76,7 +78,7 @@ func (s *security) SecureOutbound(ctx context.Context, insecure net.Conn, p peer
 	conf, keys := s.m.current().ConfigForPeer(p)
 	v := chain(conf, keys, s.m.checkLeaf)
 	conf.NextProtos = append(slices.Clone(s.muxers), conf.NextProtos...)
-	out := &gather{Conn: insecure}
+	out := &gather{Conn: nowait.New(insecure)}
 	return s.handshake(ctx, out, tls.Client(out, conf), v)
 }
 

@@ -8,19 +8,19 @@ import (
 	"net"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	raygo "github.com/raygo/raygo"
+	"github.com/raygo/raygo/internal/nowait"
 )
 
 // Conn is one side of a connection between a peer and a process. One goroutine
 // at a time reads; any number write.
 type Conn struct {
-	c   wire
-	raw syscall.RawConn // nil for a pipe
+	c    wire
+	sock *nowait.Socket // c, nil for a pipe
 
 	// The reader's own: no lock, because there is one reader at a time.
 	in    []byte // bytes read and not yet returned are in[start:end]
@@ -58,9 +58,15 @@ type wire interface {
 
 // NewConn takes over c. A writer that finds more than limit bytes unsent waits;
 // limit 0 means that it never waits and the caller watches Backlog.
-func NewConn(c *net.UnixConn, limit int) *Conn {
+func NewConn(c *net.UnixConn, limit int) *Conn { return onSocket(c, nowait.Told(c), limit) }
+
+// NewPeerConn is NewConn on a peer's side, without a limit. Go's scheduler is not
+// told of its system calls, which package nowait says when to do.
+func NewPeerConn(c *net.UnixConn) *Conn { return onSocket(c, nowait.Unix(c), 0) }
+
+func onSocket(c *net.UnixConn, sock *nowait.Socket, limit int) *Conn {
 	n := newConn(c, limit)
-	n.raw, _ = c.SyscallConn()
+	n.sock = sock
 	n.writer.Go(n.writeLoop)
 	return n
 }
@@ -131,12 +137,19 @@ func (n *Conn) fill() error {
 	} else if n.end == 0 && len(n.in) > 1<<20 {
 		n.in = make([]byte, 64<<10) // a large frame went by: give its memory back
 	}
-	got, err := n.c.Read(n.in[n.end:])
+	got, err := n.receive(n.in[n.end:])
 	n.end += got
 	if got > 0 {
 		return nil
 	}
 	return err
+}
+
+func (n *Conn) receive(b []byte) (int, error) {
+	if n.sock == nil {
+		return n.c.Read(b)
+	}
+	return n.sock.Read(b)
 }
 
 // Append adds frames to what is to be sent; fn appends to the slice it is given
@@ -209,28 +222,10 @@ func (n *Conn) tryWrite(b []byte) (sent int, err error) {
 	if p, ok := n.c.(*pipeEnd); ok {
 		return p.tryWrite(b)
 	}
-	werr := n.raw.Write(func(fd uintptr) bool {
-		for sent < len(b) {
-			var m int
-			m, err = unix.Write(int(fd), b[sent:])
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			if errors.Is(err, unix.EAGAIN) {
-				err = nil
-				return true
-			}
-			if err != nil {
-				return true
-			}
-			sent += m
-		}
-		return true
-	})
-	if err == nil {
-		err = werr
+	if n.sock == nil {
+		return 0, ErrClosed
 	}
-	return sent, err
+	return n.sock.WriteSome(b)
 }
 
 func (n *Conn) wake() {
@@ -311,11 +306,16 @@ func (n *Conn) Drain(ctx context.Context) error {
 
 // PeerCred is the process at the other end, as the kernel knows it.
 func (n *Conn) PeerCred() (pid, uid int, err error) {
-	if n.raw == nil {
+	socket, ok := n.c.(*net.UnixConn)
+	if !ok {
 		return os.Getpid(), os.Getuid(), nil // a pipe: it is this process
 	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the credentials of the process at the socket: %w", err)
+	}
 	var cred *unix.Ucred
-	cerr := n.raw.Control(func(fd uintptr) {
+	cerr := raw.Control(func(fd uintptr) {
 		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err = errors.Join(cerr, err); err != nil {

@@ -9,9 +9,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/raygo/raygo/cmd/raygo/internal/fleet"
+	"github.com/raygo/raygo/node/procs"
 	raygo "github.com/raygo/raygo/sdk"
 	"github.com/raygo/raygo/sdk/p2p"
 )
@@ -70,7 +72,11 @@ func untilStdinEnds() context.Context {
 
 // servePeer is a peer in a process of its own, as users run it.
 func servePeer(profile string) error {
-	ctx := untilStdinEnds()
+	ctx, cancel := context.WithCancel(untilStdinEnds())
+	var adapting sync.WaitGroup
+	adapting.Go(func() { procs.Adapt(ctx) })
+	defer adapting.Wait()
+	defer cancel()
 	p, err := p2p.Start(ctx, p2p.Config{})
 	if err != nil {
 		return err

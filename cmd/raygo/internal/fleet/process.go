@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 
+	"github.com/raygo/raygo/node/procs"
 	"github.com/raygo/raygo/sdk/p2p"
 )
 
@@ -125,6 +127,9 @@ func Serve() {
 // serve runs the peer until standard input ends.
 func (s *settings) serve() error {
 	ctx, cancel := context.WithCancel(context.Background())
+	var adapting sync.WaitGroup
+	adapting.Go(func() { procs.Adapt(ctx) })
+	defer adapting.Wait()
 	defer cancel()
 	go func() { // ends with standard input, or with the process
 		_, _ = io.Copy(io.Discard, os.Stdin)
