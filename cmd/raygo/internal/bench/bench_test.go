@@ -1,11 +1,39 @@
 package bench
 
 import (
+	"context"
+	"os"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
+
+// TestMain makes the test binary one of the processes of a benchmark.
+func TestMain(m *testing.M) {
+	ServeRole()
+	os.Exit(m.Run())
+}
+
+// More under way than streams hold must not have both ends wait to be read.
+func TestEchoWithMuchUnderWay(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s, err := startStreams(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	const calls = 200_000
+	if err := s.echo(ctx, calls, calls); err != nil {
+		t.Errorf("%d calls under way: %v", calls, err)
+	}
+	cancel()
+	if err := s.echo(ctx, calls, 1); err == nil {
+		t.Error("an echo went on after its end")
+	}
+}
 
 func TestFigures(t *testing.T) {
 	f := figuresOf([]float64{5, 1, 3, 2, 4})

@@ -25,6 +25,11 @@ const (
 	echoProtocol protocol.ID = "/raygo-bench/echo/1" // frames of a length and so many bytes come back
 	copyProtocol protocol.ID = "/raygo-bench/copy/1" // a length is asked for, so many bytes come
 	copyChunk                = 256 << 10
+
+	// echoAhead bounds the bytes under way of an echo. The other end answers what it
+	// has read before it reads on: with more under way than a stream takes without a
+	// reader, 256 KiB at first, both ends could wait to be read.
+	echoAhead = 192 << 10
 )
 
 // bareHost is libp2p with nothing of raygo's.
@@ -170,11 +175,13 @@ func (s *streams) echo(ctx context.Context, n, window int) error {
 		return err
 	}
 	defer st.Close()
+	defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
 	r, w := bufio.NewReaderSize(st, copyChunk), bufio.NewWriterSize(st, copyChunk)
 	var out, in []byte
 	m := newMessage(0)
+	ahead := 0
 	for sent, got := 0, 0; got < n; got++ {
-		for ; sent < n && sent-got < window; sent++ {
+		for ; sent < n && sent-got < window && ahead < echoAhead; sent++ {
 			m.Count = int64(sent)
 			if out, err = s.body.append(out[:0], &m); err != nil {
 				return err
@@ -182,6 +189,7 @@ func (s *streams) echo(ctx context.Context, n, window int) error {
 			if err := writeFrame(w, out); err != nil {
 				return err
 			}
+			ahead += len(out)
 		}
 		if r.Buffered() == 0 {
 			if err := w.Flush(); err != nil {
@@ -191,6 +199,7 @@ func (s *streams) echo(ctx context.Context, n, window int) error {
 		if in, err = readFrame(r, in); err != nil {
 			return err
 		}
+		ahead -= len(in)
 		back, err := s.body.read(in)
 		if err != nil || back.Count != int64(got) {
 			return wrong(err)
@@ -206,6 +215,7 @@ func (s *streams) fetch(ctx context.Context, into []byte) error {
 		return err
 	}
 	defer st.Close()
+	defer context.AfterFunc(ctx, func() { _ = st.Reset() })()
 	if _, err := st.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(into)))); err != nil {
 		return err
 	}
