@@ -88,7 +88,7 @@ func (n *Node) accept(ctx context.Context) error {
 
 // attach serves a process that connected to the socket, to its end.
 func (n *Node) attach(c *net.UnixConn) {
-	n.serve(ipc.NewPeerConn(c))
+	n.serve(ipc.NewConn(c, 0))
 }
 
 // serve speaks the handshake on a connection and serves the process at its other

@@ -9,10 +9,9 @@
 // nothing to do says so at once, and what waits is the network poller. So there
 // is nothing to tell, unless so many bytes are copied that it takes a while.
 //
-// The monitor takes a CPU away from a goroutine that has computed for 10 ms. One
-// that began to compute after a call that was not told of is found out when the
-// process's next timer is due. A peer always has one within some 20 ms; another
-// program may have none, and is to use Told.
+// The monitor takes a CPU away from a goroutine that has computed for 10 ms, and
+// looks at the network when all are taken. It may not sleep for good, then, when a
+// process begins to compute: see monitor.
 package nowait
 
 import (
@@ -40,7 +39,6 @@ type Socket struct {
 // what it points to would be allocated for each.
 type call struct {
 	trap uintptr
-	tell bool // the scheduler
 	wait bool // until all of b is moved, or for a read anything
 	b    []byte
 	n    int
@@ -48,23 +46,18 @@ type call struct {
 	try  func(fd uintptr) (done bool)
 }
 
-// New takes a connection over; the scheduler is not told of its calls. One that is
-// no socket is as it was.
+// New takes a connection over. One that is no socket is as it was.
 func New(c net.Conn) net.Conn {
-	if s := newSocket(c, false); s != nil {
+	if s := newSocket(c); s != nil {
 		return s
 	}
 	return c
 }
 
-// Unix takes a Unix socket over; the scheduler is not told of its calls. The
-// result is nil for one that was closed before.
-func Unix(c *net.UnixConn) *Socket { return newSocket(c, false) }
+// Unix takes a Unix socket over, nil if it was closed before.
+func Unix(c *net.UnixConn) *Socket { return newSocket(c) }
 
-// Told is Unix, but the scheduler is told.
-func Told(c *net.UnixConn) *Socket { return newSocket(c, true) }
-
-func newSocket(c net.Conn, tell bool) *Socket {
+func newSocket(c net.Conn) *Socket {
 	has, ok := c.(syscall.Conn)
 	if !ok {
 		return nil
@@ -74,8 +67,8 @@ func newSocket(c net.Conn, tell bool) *Socket {
 		return nil
 	}
 	s := &Socket{Conn: c, raw: raw}
-	s.in = call{trap: syscall.SYS_READ, tell: tell, try: s.in.read}
-	s.out = call{trap: syscall.SYS_WRITE, tell: tell, try: s.out.write}
+	s.in = call{trap: syscall.SYS_READ, try: s.in.read}
+	s.out = call{trap: syscall.SYS_WRITE, try: s.out.write}
 	return s
 }
 
@@ -138,10 +131,10 @@ func (c *call) move(fd uintptr) (again bool) {
 	for {
 		var n uintptr
 		var errno syscall.Errno
-		if c.tell {
-			n, _, errno = syscall.Syscall(c.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
-		} else {
+		if looksSoon.quiet() {
 			n, _, errno = syscall.RawSyscall(c.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
+		} else {
+			n, _, errno = syscall.Syscall(c.trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(rest))), uintptr(len(rest)))
 		}
 		switch errno {
 		case 0:

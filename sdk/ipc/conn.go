@@ -58,15 +58,9 @@ type wire interface {
 
 // NewConn takes over c. A writer that finds more than limit bytes unsent waits;
 // limit 0 means that it never waits and the caller watches Backlog.
-func NewConn(c *net.UnixConn, limit int) *Conn { return onSocket(c, nowait.Told(c), limit) }
-
-// NewPeerConn is NewConn on a peer's side, without a limit. Go's scheduler is not
-// told of its system calls, which package nowait says when to do.
-func NewPeerConn(c *net.UnixConn) *Conn { return onSocket(c, nowait.Unix(c), 0) }
-
-func onSocket(c *net.UnixConn, sock *nowait.Socket, limit int) *Conn {
+func NewConn(c *net.UnixConn, limit int) *Conn {
 	n := newConn(c, limit)
-	n.sock = sock
+	n.sock = nowait.Unix(c)
 	n.writer.Go(n.writeLoop)
 	return n
 }
