@@ -5,17 +5,21 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/raygo/raygo/internal/peertest"
 	"github.com/raygo/raygo/node"
 	raygo "github.com/raygo/raygo/sdk"
+	"github.com/raygo/raygo/sdk/ipc"
 )
 
 var (
 	hold     = raygo.Func1(holdFn)
 	deaf     = raygo.Func1(deafFn)
+	compute  = raygo.Func1(computeFn)
 	after    = raygo.Func2(afterFn)
 	parentOf = raygo.Func2(parentOfFn)
 	cancelIt = raygo.Func1(cancelItFn)
@@ -40,6 +44,24 @@ func deafFn(_ context.Context, dir string) (int, error) {
 		time.Sleep(time.Millisecond)
 	}
 	return 1, nil
+}
+
+// computeFn takes all CPUs of its process, without a system call, until its context
+// ends. It fails if it does not hear of that in time.
+func computeFn(ctx context.Context, most time.Duration) (int, error) {
+	end := time.Now().Add(most)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for ctx.Err() == nil && time.Now().Before(end) { // this is the work
+			}
+		})
+	}
+	all.Wait()
+	if ctx.Err() == nil {
+		return 0, errors.New("it was not cancelled")
+	}
+	return 0, ctx.Err()
 }
 
 func afterFn(_ context.Context, x int, path string) (int, error) {
@@ -128,6 +150,24 @@ func TestCancel(t *testing.T) {
 		if v, err := raygo.Get(ctx, square.Remote(ctx, 5)); err != nil || v != 25 {
 			t.Fatalf("the CPU afterwards: %d, %v", v, err)
 		}
+	})
+	t.Run("computes on every CPU", func(t *testing.T) { // it makes no system call that could let others in
+		ctx := p.DriverFor(t)
+		for i := range 20 {
+			if v, err := raygo.Get(ctx, square.Remote(ctx, i)); err != nil || v != i*i {
+				t.Fatalf("%d, %v", v, err)
+			}
+		}
+		ref := compute.Remote(ctx, time.Minute)
+		eventually(t, "the task runs", func() bool {
+			var rows ipc.Rows[ipc.TaskRow]
+			p.Ask(t, &ipc.Query{Op: ipc.QueryTasks, Filters: []string{"task_id=" + ref.ID()[:40], "state=RUNNING"}}, &rows)
+			return rows.Total == 1
+		})
+		if out, err := raygo.Cancel(ctx, ref); err != nil || out != raygo.Stopped {
+			t.Fatalf("cancel: %v, %v", out, err)
+		}
+		cancelled(t, ctx, ref)
 	})
 	t.Run("ignores its context", func(t *testing.T) { // behaviour 175, behaviour 69
 		ctx := p.DriverFor(t)
