@@ -45,7 +45,7 @@ func (c *Core) short(cl *class) string {
 	}
 	var among []*peer
 	for _, p := range c.peerOrder {
-		if !p.draining && p.totals != nil && meets(cl, p.labels) {
+		if !p.draining && !p.useless && p.totals != nil && meets(cl, p.labels) {
 			among = append(among, p)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // Copies of objects: as many as Replicate asks for, and of what only a peer that
-// leaves has. A peer that was asked for one counts as if it had it while it is there
+// leaves has, which does not count as a copy. A peer that was asked for one counts as if it had it while it is there
 // and may still be at it. Nothing is remembered of it by the next owner of the job,
 // who counts what there is and asks anew. Peers that offer nothing, as a program's
 // bridge, are not asked, and those without CPUs after all others.
@@ -74,8 +74,8 @@ func (c *Core) refuses(o *object, p *peer) {
 // spreadCopies asks peers for copies until there are as many as wanted, or will be.
 func (c *Core) spreadCopies(o *object) {
 	j, a := o.job, o.away
-	have := len(a.holders)
-	if o.here {
+	have := o.staysAt()
+	if c.staysHere(o) {
 		have++
 	}
 	if o.value.Kind != Stored || have >= a.copies || j.adopting == nil && !o.needed() {
@@ -87,10 +87,10 @@ func (c *Core) spreadCopies(o *object) {
 		j.short = map[raygo.ObjectID]struct{}{}
 	}
 	j.short[o.id] = struct{}{}
-	if j.adopting != nil || have == 0 {
+	if j.adopting != nil || o.lost() {
 		return
 	}
-	a.asked = slices.DeleteFunc(a.asked, func(k ask) bool { return k.peer.down })
+	a.asked = slices.DeleteFunc(a.asked, func(k ask) bool { return k.peer.down || k.peer.draining })
 	for _, k := range a.asked {
 		if !k.refused && c.now.Before(k.until) {
 			have++
@@ -106,7 +106,7 @@ func (c *Core) spreadCopies(o *object) {
 		for i := 0; i < len(c.peerOrder) && have < a.copies; i++ {
 			p := c.peerOrder[(at+i)%len(c.peerOrder)]
 			k := slices.IndexFunc(a.asked, func(k ask) bool { return k.peer == p })
-			if p.draining || p.totals == nil || turn.idle != (p.totals[raygo.CPU] == 0) || slices.Contains(a.holders, p) ||
+			if !takesCopies(p) || turn.idle != (p.totals[raygo.CPU] == 0) || slices.Contains(a.holders, p) ||
 				turn.again != (k >= 0) || turn.again && c.now.Before(a.asked[k].until) {
 				continue
 			}
@@ -153,16 +153,113 @@ func (c *Core) spreadAll() {
 	}
 }
 
-// rescueOwn has copies made of what only this peer has of jobs that outlive it.
+// What peers that leave have. An owner that leaves gives its jobs away, if they
+// outlive it, so that what it has is in no better hands.
+
+// staysHere reports whether an object's bytes are here for as long as its job needs
+// them.
+func (c *Core) staysHere(o *object) bool { return o.here && (!c.draining || o.job.guards == nil) }
+
+// staysAt is how many other peers have an object and do not leave.
+func (o *object) staysAt() int {
+	n := 0
+	if o.away != nil {
+		for _, p := range o.away.holders {
+			if !p.draining {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// leaves reports whether bytes that are needed are only where they soon will not be.
+func (c *Core) leaves(o *object) bool {
+	return o.value.Kind == Stored && o.value.Store == o.id && !o.lost() && !c.staysHere(o) && o.staysAt() == 0 && o.needed()
+}
+
+// rescue has a copy made of an object that leaves: here, or where this peer leaves as
+// well on another one.
+func (c *Core) rescue(o *object) {
+	switch {
+	case !c.leaves(o):
+		c.recount(o)
+	case o.here, c.draining && o.job.guards != nil:
+		c.wantCopies(o, max(o.awayRecord().copies, 1))
+	default:
+		c.recount(o)
+		c.emit(&CopyHere{Source: c.source(o)})
+	}
+}
+
+// rescueOwn does so for all of jobs that outlive this peer, which leaves.
 func (c *Core) rescueOwn() {
 	for _, j := range c.sortedJobs() {
-		if j.guards == nil || j.ended {
+		if j.owner != nil || j.guards == nil || j.ended {
 			continue
 		}
 		for _, o := range sortedObjects(j.objects) {
-			if o.soleHere() {
-				c.wantCopies(o, max(o.awayRecord().copies, 2))
+			if o.value.Kind == Stored {
+				c.rescue(o)
 			}
 		}
 	}
 }
+
+// rescueOf does so for what a peer has that leaves.
+func (c *Core) rescueOf(p *peer) {
+	for _, id := range sortedKeys(p.objects) {
+		if o := c.owning(id); o != nil {
+			c.rescue(o)
+		}
+	}
+}
+
+// SoleHere counts the objects of jobs that outlive this peer that are only here or at
+// others that leave, and that a peer which stays could have a copy of.
+func (c *Core) SoleHere() int {
+	n := 0
+	for _, j := range c.jobs {
+		if !c.HasHeir(j.id) {
+			continue
+		}
+		for _, o := range j.objects.all() {
+			if o.here && c.leaves(o) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// SoleAt counts the objects that are needed and that only a peer has, and others that
+// leave, as far as there is anybody who could have a copy.
+func (c *Core) SoleAt(id string) int {
+	p := c.peers[id]
+	if p == nil {
+		return 0
+	}
+	n := 0
+	for oid := range p.objects {
+		if o := c.owning(oid); o != nil && c.sole(o, p) {
+			n++
+		}
+	}
+	return n
+}
+
+// sole reports whether bytes that are needed are gone when a peer is that has them:
+// others that do leave as well.
+func (c *Core) sole(o *object, p *peer) bool {
+	if !o.needed() || c.staysHere(o) || slices.ContainsFunc(o.away.holders, func(q *peer) bool { return q != p && !q.draining }) {
+		return false
+	}
+	return !c.draining || o.job.guards == nil || c.anyStays()
+}
+
+// anyStays reports whether there is a peer that copies can be asked of.
+func (c *Core) anyStays() bool { return slices.ContainsFunc(c.peerOrder, takesCopies) }
+
+// takesCopies reports whether a peer can be asked for a copy: one that offers nothing
+// is a program's bridge.
+func takesCopies(p *peer) bool { return !p.draining && p.totals != nil }

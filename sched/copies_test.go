@@ -313,3 +313,82 @@ func TestAllHoldersLeave(t *testing.T) {
 		}
 	}
 }
+
+// The owner of a job that outlives it and all who have an object leave, in any order:
+// it is copied to one that stays, and they are needed until then.
+func TestOwnerAndHoldersLeave(t *testing.T) {
+	for _, order := range [][]int{{0, 1}, {1, 0}} {
+		for _, ownerHasIt := range []bool{false, true} {
+			tw := newTown(t, 5, 2)
+			a, b := tw.sites[0].startDetached(), tw.sites[1]
+			made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, onPeer(b)))
+			tw.run(time.Second)
+			if ownerHasIt {
+				a.store[made] = true
+				a.step(&Copied{Object: made})
+			}
+			if !b.store[made] || a.store[made] != ownerHasIt {
+				t.Fatal("it is not where it should be")
+			}
+			asked := tw.slow(nil, time.Second)
+			for _, i := range order {
+				tw.sites[i].step(&Drain{})
+				tw.run(50 * time.Millisecond)
+			}
+			if a.c.SoleAt(b.id) != 1 || ownerHasIt && a.c.SoleHere() != 1 {
+				t.Errorf("order %v, owner has it: %v: they may leave before there is a copy", order, ownerHasIt)
+			}
+			tw.run(10 * time.Second)
+			stays := 0
+			for _, s := range tw.sites[2:] {
+				if s.store[made] {
+					stays++
+				}
+			}
+			if stays == 0 || a.c.SoleAt(b.id)+a.c.SoleHere() != 0 {
+				t.Errorf("order %v, owner has it: %v: %d copies stay, %d peers were asked, still needed: %d at b, %d at the owner",
+					order, ownerHasIt, stays, len(asked()), a.c.SoleAt(b.id), a.c.SoleHere())
+			}
+		}
+	}
+}
+
+// Where nobody stays nobody waits: there is nothing to be saved.
+func TestAllLeave(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].startDetached(), tw.sites[1]
+	made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, onPeer(b)))
+	tw.run(time.Second)
+	if !b.store[made] {
+		t.Fatal("it is not where it should be")
+	}
+	for _, s := range tw.sites {
+		s.copying = func(raygo.ObjectID) {} // none is made
+		s.step(&Drain{})
+	}
+	tw.run(time.Second)
+	if at, here := a.c.SoleAt(b.id), a.c.SoleHere(); at+here != 0 {
+		t.Errorf("%d objects are needed of b, %d of the owner", at, here)
+	}
+}
+
+// An owner that cannot make a copy of what leaves asks another peer.
+func TestOwnerCannotCopyWhatLeaves(t *testing.T) {
+	tw := newTown(t, 4, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, onPeer(b)))
+	tw.run(time.Second)
+	tried := 0
+	a.copying = func(id raygo.ObjectID) {
+		tried++
+		a.step(&Evicted{Object: id})
+	}
+	b.step(&Drain{})
+	tw.run(time.Second)
+	if tried == 0 || a.store[made] || !tw.sites[2].store[made] && !tw.sites[3].store[made] {
+		t.Errorf("the owner tried %d times; copies at %v, %v", tried, tw.sites[2].store[made], tw.sites[3].store[made])
+	}
+	if a.c.SoleAt(b.id) != 0 {
+		t.Error("it is still needed")
+	}
+}

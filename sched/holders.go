@@ -56,17 +56,11 @@ func (c *Core) held(o *object) {
 	}
 	if c.from == nil {
 		o.here = true
-		if c.draining && o.job.guards != nil && o.soleHere() {
-			c.wantCopies(o, max(o.awayRecord().copies, 2))
-			return
-		}
-		c.recount(o)
+		c.rescue(o)
 		return
 	}
 	c.holdBy(o, c.from)
-	if c.from.draining && o.needed() {
-		c.emit(&CopyHere{Source: c.source(o)})
-	}
+	c.rescue(o)
 }
 
 func (c *Core) holdBy(o *object, p *peer) {
@@ -89,9 +83,7 @@ func (c *Core) unholdBy(o *object, p *peer) {
 	o.away.holders = slices.DeleteFunc(o.away.holders, func(q *peer) bool { return q == p })
 	c.markObject(o.job, o.id)
 	c.refuses(o, p)
-	if i := slices.IndexFunc(o.away.holders, func(q *peer) bool { return q.draining }); i >= 0 && o.sole(o.away.holders[i]) {
-		c.emit(&CopyHere{Source: c.source(o)})
-	}
+	c.rescue(o)
 }
 
 // lost reports whether a stored object has no copy that is known of.
@@ -160,7 +152,7 @@ func (c *Core) copied(e *Copied) {
 		if o := j.objects.get(e.Object); o != nil && o.value.Kind == Stored && o.value.Store == o.id {
 			o.here = true
 			c.markObject(j, o.id)
-			c.recount(o)
+			c.rescue(o)
 			return
 		}
 		c.emit(&Delete{Object: e.Object}) // nobody needs it any more
@@ -174,10 +166,17 @@ func (c *Core) evicted(e *Evicted) {
 	case j.owner != nil:
 		c.toOwner(j, &Drops{Objects: []raygo.ObjectID{e.Object}})
 	default:
-		if o := j.objects.get(e.Object); o != nil && o.here {
+		o := j.objects.get(e.Object)
+		if o == nil {
+			return
+		}
+		if o.here {
 			o.here = false
 			c.markObject(j, o.id)
 			c.recount(o)
+		}
+		if c.leaves(o) { // there is no copy here, or none could be made
+			c.wantCopies(o, max(o.awayRecord().copies, 1))
 		}
 	}
 }
@@ -202,6 +201,7 @@ func (c *Core) holds(from *peer, m *Holds) {
 	for _, id := range m.Objects {
 		if o := c.owning(id); o != nil && o.value.Kind == Stored && o.value.Store == id {
 			c.holdBy(o, from)
+			c.rescue(o)
 			continue
 		}
 		c.dropBytes(id)
@@ -242,58 +242,6 @@ func (c *Core) openJobAt(p *peer, j *job) {
 		c.send(p, &JobOpen{Job: j.id, Info: j.info, Guarded: j.guards != nil})
 		if j.guards != nil {
 			c.send(p, &GuardedBy{Job: j.id, Guardians: j.guards.told})
-		}
-	}
-}
-
-// soleHere reports whether an object that is needed is nowhere but here.
-func (o *object) soleHere() bool {
-	return o.here && o.needed() && (o.away == nil || len(o.away.holders) == 0)
-}
-
-// SoleHere counts the objects of jobs that outlive this peer that are nowhere else.
-func (c *Core) SoleHere() int {
-	n := 0
-	for _, j := range c.jobs {
-		if !c.HasHeir(j.id) {
-			continue
-		}
-		for _, o := range j.objects.all() {
-			if o.soleHere() {
-				n++
-			}
-		}
-	}
-	return n
-}
-
-// SoleAt counts the objects that are needed and that only a peer has, and others that
-// leave.
-func (c *Core) SoleAt(id string) int {
-	p := c.peers[id]
-	if p == nil {
-		return 0
-	}
-	n := 0
-	for oid := range p.objects {
-		if o := c.owning(oid); o != nil && o.sole(p) {
-			n++
-		}
-	}
-	return n
-}
-
-// sole reports whether bytes that are needed are gone when a peer is that has them:
-// others that do leave as well.
-func (o *object) sole(p *peer) bool {
-	return !o.here && o.needed() && !slices.ContainsFunc(o.away.holders, func(q *peer) bool { return q != p && !q.draining })
-}
-
-// rescue has objects copied that none but peers which leave hold.
-func (c *Core) rescue(p *peer) {
-	for _, id := range sortedKeys(p.objects) {
-		if o := c.owning(id); o != nil && o.sole(p) {
-			c.emit(&CopyHere{Source: c.source(o)})
 		}
 	}
 }

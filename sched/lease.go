@@ -334,7 +334,7 @@ func (c *Core) leaving(p *peer) {
 	}
 	p.leaving = true
 	c.topologyChanged()
-	c.rescue(p)
+	c.rescueOf(p)
 }
 
 // drain makes this peer a leaving one.

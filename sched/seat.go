@@ -106,11 +106,7 @@ func (c *Core) hasFor(cl *class, p *peer) bool {
 			return false
 		}
 	}
-	if o.Strategy.Kind == raygo.StrategyLabels {
-		ok, err := Match(cl.selector, p.labels)
-		return ok && err == nil
-	}
-	return true
+	return meets(cl, p.labels)
 }
 
 // atHome reports whether tasks of the class may run on this peer.

@@ -252,7 +252,9 @@ func (c *Cluster) Driver(i int, opts ...raygo.InitOption) context.Context {
 	}
 	c.world.Peer(c.peers[i].name).OnStop(func() {
 		_ = peer.Close()
-		time.Sleep(time.Nanosecond) // until the session has seen it: its calls then say that the peer died
+		// Virtual time goes on when all that runs has come to rest: when the session has
+		// seen it, so that its calls say that the peer died.
+		time.Sleep(time.Nanosecond)
 		_ = session.Close()
 	})
 	return ctx

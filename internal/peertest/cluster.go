@@ -259,9 +259,22 @@ func (p *Process) Pause() { p.signal(syscall.SIGSTOP); p.paused = true }
 func (p *Process) Resume() { p.signal(syscall.SIGCONT); p.paused = false }
 
 // Drain asks the process to end in order, and waits until it has.
-func (p *Process) Drain() {
+func (p *Process) Drain() { p.c.t.Helper(); DrainTogether(p) }
+
+// DrainTogether is Drain of several at the same time.
+func DrainTogether(all ...*Process) {
+	for _, p := range all {
+		p.c.t.Helper()
+		p.signal(syscall.SIGTERM)
+	}
+	for _, p := range all {
+		p.drained()
+	}
+}
+
+// drained waits for the end of a process that was asked to end in order.
+func (p *Process) drained() {
 	p.c.t.Helper()
-	p.signal(syscall.SIGTERM)
 	select {
 	case err := <-p.ended:
 		if err != nil {

@@ -193,6 +193,24 @@ func TestADrainingOwnerHandsItsJobOver(t *testing.T) {
 	}
 }
 
+// The owner of a detached job and the peer that alone has a value get SIGTERM at the
+// same moment: the value is copied to one that stays. It is not made again, which
+// MaxRetries(0) rules out.
+func TestOwnerAndHolderDrainTogether(t *testing.T) {
+	c := peertest.Cluster(t, 4)
+	ctx, s := session(t, c.Peer(0), raygo.Detached())
+	value := bigBlob.Options(on(c.IDs()[1]), raygo.MaxRetries(0)).Remote(ctx, 4<<20)
+	if _, _, err := raygo.Wait(ctx, []raygo.Ref[[]byte]{value}, 1, raygo.FetchLocal(false)); err != nil {
+		t.Fatal(err)
+	}
+	job := s.JobID()
+	peertest.DrainTogether(c.Peer(0), c.Peer(1))
+	actx, _ := session(t, c.Peer(2), raygo.Attach(job))
+	if v, err := raygo.Get(actx, again(actx, value)); err != nil || len(v) != 4<<20 {
+		t.Fatalf("%d bytes, %v", len(v), err)
+	}
+}
+
 // readerRole is a program that attaches to a job and has a call of it write lines at
 // a peer.
 func readerRole() {
