@@ -61,7 +61,7 @@ var allowed = map[string]struct {
 	},
 	"cmd/raygo/internal/...": {
 		own:   []string{".", "cmd/internal/...", "cmd/raygo/internal/...", "node/procs", "sdk", "sdk/ipc", "sdk/p2p"},
-		other: []string{"github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/sys", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p"},
+		other: []string{"github.com/dustin/go-humanize", "github.com/vbauerster/mpb/v8", "golang.org/x/sys", "golang.org/x/term", "github.com/fxamacker/cbor/v2", "github.com/libp2p/go-libp2p"},
 	},
 	"cmd/raygo-peer": {
 		own:   []string{".", "cmd/internal/...", "node", "node/machine", "node/procs", "sdk/ipc"},

@@ -105,7 +105,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 		}
 	}
 	group("work", newDemo(s), newRun(s), newBench(s), newVet())
-	group("look", newStatus(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
+	group("look", newStatus(s), newTop(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
 	group("act", newCancel(s), newReplay(s), newCluster(s))
 	root.AddCommand(completion.Command(root), &cobra.Command{
 		Use:   "version",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/text"
 )
 
 // Bytes is a size as people read it.
@@ -97,3 +98,6 @@ func Int(n int) string {
 	}
 	return fmt.Sprint(n)
 }
+
+// Cut is as much of a line as fits into so many columns.
+func Cut(line string, width int) string { return text.Trim(line, width) }
