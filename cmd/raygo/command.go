@@ -104,7 +104,7 @@ func newCommand(out, errOut io.Writer) (root *cobra.Command, started func() bool
 			root.AddCommand(c)
 		}
 	}
-	group("work", newDemo(s), newRun(s), newBench(s), newVet())
+	group("work", newDemo(s), newRun(s), newExec(s), newBench(s), newVet())
 	group("look", newStatus(s), newTop(s), newSummary(s), newList(s), newGet(s), newExplain(s), newLogs(s), newTimeline(s), newMemory(s))
 	group("act", newCancel(s), newReplay(s), newCluster(s))
 	root.AddCommand(completion.Command(root), &cobra.Command{
