@@ -398,7 +398,7 @@ func (d *dataDir) key() (crypto.PrivKey, error) {
 	if b, err = crypto.MarshalPrivateKey(key); err != nil {
 		return nil, err
 	}
-	return key, os.WriteFile(path, b, 0o600)
+	return key, replaceFile(path, b) // half a key would be a damaged one
 }
 
 func (d *dataDir) close() {
