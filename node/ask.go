@@ -50,7 +50,7 @@ func (n *Node) cancelFor(ctx context.Context, q *ipc.Query) (*ipc.CancelReport, 
 	n.mu.Lock()
 	n.core.Tasks(func(v *sched.TaskView) bool {
 		if v.Job == job {
-			if v.State >= raygo.Running {
+			if v.State >= raygo.Running || v.Peer != "" { // another peer may have begun it
 				report.Stopped++
 			} else {
 				report.NeverStarted++

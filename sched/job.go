@@ -87,10 +87,13 @@ func (c *Core) record(t *task, state raygo.TaskState, v Value, final bool) {
 		Task: t.id, Parent: t.parentID, Job: t.job.id, Function: t.class.function, Class: t.class.id, Attempt: t.attempt, Depth: int(t.depth),
 		State: state, Failure: v, Created: when(t.created), Started: when(t.startedAt), Ended: c.now, Final: final, Args: t.args,
 	}
-	if t.worker != nil {
+	switch {
+	case t.worker != nil:
 		e.PID, e.Worker = t.worker.pid, t.worker.id
-	} else if t.last != nil {
+	case t.last != nil:
 		e.Peer = t.last.id
+	case t.at != nil: // it ends while that peer has it
+		e.Peer = t.at.id
 	}
 	t.last = nil
 	if len(t.deps) > 0 && t.waiting == 0 {

@@ -212,6 +212,37 @@ func TestClusterIsOneMachine(t *testing.T) {
 	})
 }
 
+// A job that is cancelled while another peer runs its tasks: they are counted once,
+// where they ran.
+func TestCancelOfAJobElsewhere(t *testing.T) {
+	c := peertest.Cluster(t, 2)
+	ids := c.IDs()
+	ctx, session, err := raygo.Init(t.Context(), raygo.Address("unix://"+c.Peer(0).Ready.Socket))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	rest.Options(on(ids[1])).Remote(ctx, time.Minute)
+	running(t, c, ids[1], 1)
+	var report ipc.CancelReport
+	c.Peer(1).Ask(&ipc.Query{Op: ipc.QueryCancel, ID: session.JobID()}, &report)
+	if report.Stopped != 1 || report.NeverStarted != 0 {
+		t.Errorf("cancel: %+v", report)
+	}
+	waitFor(t, "both peers say that it failed", func() bool {
+		var rows ipc.Rows[ipc.TaskRow]
+		c.Peer(0).Ask(&ipc.Query{Op: ipc.QueryTasks, Filters: []string{"state=FAILED"}}, &rows)
+		return rows.Total == 1 && rows.Rows[0].PeerID == ids[1]
+	})
+	for i := range ids {
+		var sum ipc.Summary
+		c.Peer(i).Ask(&ipc.Query{Op: ipc.QuerySummary, ID: "tasks"}, &sum)
+		if sum.Total != 1 {
+			t.Errorf("peer %d counts %d tasks: %+v", i, sum.Total, sum.Groups)
+		}
+	}
+}
+
 // Executors forget a job that another peer owned when it has ended, but not what
 // its tasks wrote; and who asks is told whose lines cannot be had.
 func TestLogsOfAnEndedJob(t *testing.T) {
