@@ -126,7 +126,7 @@ func (n *Node) Run(ctx context.Context, ready func(Ready)) error {
 	ended := 0
 	first := n.meet()
 	if first == nil {
-		ready(Ready{Ready: true, ID: n.id, Addrs: n.mesh.addrs(), Socket: n.cfg.Socket, HTTP: n.http})
+		ready(Ready{Ready: true, ID: n.id, Addrs: n.mesh.addrs(), Socket: absolute(n.cfg.Socket), HTTP: n.http})
 		select {
 		case <-n.ctx.Done():
 		case first = <-errs:

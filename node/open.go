@@ -231,6 +231,15 @@ func makeSocketDir(path string) error {
 	return os.MkdirAll(filepath.Dir(path), 0o700)
 }
 
+// absolute is a path as others find it, wherever they are. What listens on it keeps the
+// one that was given, which may be short enough where this is not.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
 func removeSocket(path string) error {
 	st, err := os.Lstat(path)
 	if err != nil {
@@ -304,6 +313,8 @@ func openDataDir(c *Config) (*dataDir, error) {
 		d.path, err = os.MkdirTemp("", privatePrefix)
 	case c.DataDir == "":
 		d.path, err = defaultDataDir()
+	default: // workers run elsewhere, and their directories are in it
+		d.path, err = filepath.Abs(c.DataDir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("choose a data directory: %w", err)

@@ -213,6 +213,27 @@ func TestSocketOfAnotherIsLeft(t *testing.T) {
 	}
 }
 
+// Workers and other programs run elsewhere: what they are told is absolute.
+func TestRelativePaths(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := startPeer(t, Config{DataDir: "data", Socket: "s"})
+	if r.Socket != filepath.Join(here, "s") {
+		t.Errorf("the socket is said to be at %s", r.Socket)
+	}
+	n, err := New(Config{DataDir: "other", Socket: "o", HTTP: "off", CPUs: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.close()
+	if n.dir.path != filepath.Join(here, "other") {
+		t.Errorf("the data directory is %s", n.dir.path)
+	}
+}
+
 func TestBadConfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

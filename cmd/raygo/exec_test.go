@@ -148,7 +148,7 @@ func TestExecInterrupted(t *testing.T) {
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	if _ = c.Wait(); c.ProcessState.ExitCode() != exitFailed || !strings.Contains(errOut.String(), "interrupted") {
+	if _ = c.Wait(); c.ProcessState.ExitCode() != exitFailed || errOut.String() != "raygo: interrupted; what ran was ended\n" {
 		t.Errorf("it ended with %v: %s", c.ProcessState, &errOut)
 	}
 	until("nothing of it is left", 0)

@@ -163,6 +163,9 @@ func runExec(cmd *cobra.Command, s *shared, o *shell.Options, inputs iter.Seq2[s
 	all := ipc.Rows[execRow]{Rows: []execRow{}}
 	failed, halted := 0, 0
 	err = shell.Run(ctx, *o, inputs, func(r *shell.Result) error {
+		if err := cmd.Context().Err(); err != nil {
+			return err // what did not run to its end for that needs no word each
+		}
 		all.Total++
 		why := reason(r)
 		switch {
