@@ -114,16 +114,24 @@ func (c *Core) spreadCopies(o *object) {
 			have++
 		}
 	}
-	if len(a.asked) > 0 && !j.copiesTimed {
+	if have < a.copies && !o.here && !c.draining && c.led.total.cpu > 0 && !c.now.Before(a.nextHere) {
+		a.nextHere = c.now.Add(copyFor(o)) // the owner itself, where there are no others
+		c.emit(&CopyHere{Source: c.source(o)})
+	}
+	if (len(a.asked) > 0 || c.now.Before(a.nextHere)) && !j.copiesTimed {
 		j.copiesTimed = true
 		c.after(copyWait, timer{kind: timerCopies, job: j})
 	}
 }
 
+// copyFor is how long a copy of an object may take.
+func copyFor(o *object) time.Duration {
+	return min(copyMost, copyWait+time.Duration(min(float64(o.value.Size)/copyRate, copyMost.Seconds())*float64(time.Second)))
+}
+
 func (c *Core) askForCopy(o *object, p *peer) {
-	long := min(copyMost, copyWait+time.Duration(min(float64(o.value.Size)/copyRate, copyMost.Seconds())*float64(time.Second)))
 	o.away.forgetAsk(p)
-	o.away.asked = append(o.away.asked, ask{peer: p, until: c.now.Add(long)})
+	o.away.asked = append(o.away.asked, ask{peer: p, until: c.now.Add(copyFor(o))})
 	c.openJobAt(p, o.job)
 	c.send(p, &CopyObject{Source: c.source(o)})
 }

@@ -392,3 +392,26 @@ func TestOwnerCannotCopyWhatLeaves(t *testing.T) {
 		t.Error("it is still needed")
 	}
 }
+
+// With as many copies wanted as there are peers the owner makes one, too.
+func TestOwnerMakesACopyWhereThereAreNoOthers(t *testing.T) {
+	tw := newTown(t, 3, 2)
+	a, b := tw.sites[0].start(), tw.sites[1]
+	made := a.submit(a.define("f", &kind{run: time.Millisecond, big: 1 << 20}, onPeer(b)))
+	tw.run(time.Second)
+	if !b.store[made] || a.store[made] {
+		t.Fatal("it is not where it should be")
+	}
+	a.step(&Replicate{Proc: a.driver, Object: made, Copies: 2})
+	tw.run(time.Second)
+	tw.copies(made, 2)
+	if a.store[made] {
+		t.Error("the owner has one though another peer could")
+	}
+	a.step(&Replicate{Proc: a.driver, Object: made, Copies: 3})
+	tw.run(time.Second)
+	tw.copies(made, 3)
+	a.step(&Replicate{Proc: a.driver, Object: made, Copies: 9}) // more than there can be
+	tw.run(time.Second)
+	tw.copies(made, 3)
+}

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"slices"
+	"time"
 
 	raygo "github.com/raygo/raygo"
 )
@@ -15,6 +16,8 @@ type away struct {
 	cid     string
 	copies  int   // that there are to be
 	asked   []ask // for one
+	// nextHere is when this peer may try to make one of those itself.
+	nextHere time.Time
 }
 
 // stored is the record whose bytes o's value names: itself, or for an alias the

@@ -1,6 +1,8 @@
 package world
 
 import (
+	"slices"
+
 	raygo "github.com/raygo/raygo"
 	"github.com/raygo/raygo/sched"
 )
@@ -103,7 +105,8 @@ func (j *Job) notify(n *sched.Notify) {
 func (j *Job) fails(i int, v *sched.Value) {
 	code := v.Code
 	j.nodes[i].failed = code
-	if !j.shaky[i] && (!j.w.hides || code != raygo.CodeObjectLost) {
+	lost := code == raygo.CodeObjectLost && (j.w.hides || j.w.faulty && j.tookReleased(i))
+	if !j.shaky[i] && !lost {
 		text := ""
 		if v.Failure != nil {
 			text = v.Failure.Message
@@ -111,6 +114,14 @@ func (j *Job) fails(i int, v *sched.Value) {
 		j.w.Fail("task %d (%s) failed with %s: %s", i, show(j.id(i)), code, text)
 	}
 	j.settle(i)
+}
+
+// tookReleased reports whether a call takes, at whatever remove, what the driver had put
+// and has released since: its value cannot be made again when it is lost.
+func (j *Job) tookReleased(i int) bool {
+	return slices.ContainsFunc(j.Program.Tasks[i].Deps, func(d int) bool {
+		return j.Program.Tasks[d].Put && !j.nodes[d].held || j.tookReleased(d)
+	})
 }
 
 // part checks one value of several.

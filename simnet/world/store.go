@@ -204,6 +204,10 @@ func (p *Peer) bring(src sched.Source, done func(ok bool, denied []string)) {
 			done(true, nil)
 			return
 		}
+		if p.store[src.Object] != nil { // deleted, and its readers are not done: the name is taken until they are
+			p.at(w.between(50*time.Millisecond, 500*time.Millisecond), next)
+			return
+		}
 		if len(holders) == 0 {
 			done(false, denied)
 			return
@@ -233,7 +237,7 @@ func (p *Peer) transfer(h *Peer, id raygo.ObjectID, o *stored, then func()) {
 	h.uplink = max(h.uplink, w.now) + time.Duration(float64(o.size)/w.cfg.Net.Bandwidth*float64(time.Second))
 	inc := h.inc
 	p.at(h.uplink-w.now+w.latency(), func() {
-		if h.inc == inc && h.has(id) == o && !w.blocked(p.index, h.index) && p.has(id) == nil && p.knows(id.Job()) {
+		if h.inc == inc && h.has(id) == o && !w.blocked(p.index, h.index) && p.store[id] == nil && p.knows(id.Job()) {
 			p.store[id] = &stored{size: o.size, content: o.content, cached: true}
 			w.Stats.Fetched += int(o.size)
 			p.step(&sched.Copied{Object: id})
